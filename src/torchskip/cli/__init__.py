@@ -1,0 +1,48 @@
+"""The command line: one thin file per verb, each a dataclass that tyro reads."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+__all__ = ["main"]
+
+
+class Verb(Protocol):
+    """What every verb's dataclass can do: run, and say with which status the process ends."""
+
+    def run(self) -> int:
+        """Run and return the exit status: 0 success, 1 findings, 2 misuse."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``torchskip VERB ...``; errors made on purpose become one message and status 2."""
+    import tyro
+
+    from torchskip.cli.demo import Demo
+    from torchskip.cli.explain import Explain
+    from torchskip.errors import TorchskipError
+
+    verbs: dict[str, type[Verb]] = {
+        "demo": Demo,
+        "explain": Explain,
+    }
+    try:
+        verb: Verb = tyro.extras.subcommand_cli_from_dict(
+            verbs,
+            prog="torchskip",
+            description="Skip connections in PyTorch: build, see, check, prove, ship.",
+            args=arguments,
+        )
+        return verb.run()
+    except TorchskipError as error:
+        print(f"torchskip: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) is gone: what it wanted, it has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

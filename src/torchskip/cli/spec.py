@@ -1,0 +1,214 @@
+"""From the words on a command line to models.
+
+A SPEC is ``package.module:callable``, ``file.py:Name``, a bare ``file.py`` (every module in it
+that can be constructed without arguments), ``timm/NAME`` or ``torchvision/NAME``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from torch import nn
+
+from torchskip.cli import zoo
+from torchskip.errors import SpecError
+
+__all__ = ["Loaded", "Skipped", "load"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A model that a SPEC led to; `file` is its source where the SPEC named a file."""
+
+    name: str
+    model: nn.Module
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something a SPEC led to that is no model now, and why."""
+
+    name: str
+    reason: str
+
+
+def load(spec: str) -> tuple[tuple[Loaded, ...], tuple[Skipped, ...]]:
+    """Load the models of a SPEC; raise `SpecError` when it leads to none.
+
+    What the user's file prints goes to standard error, so that ``--format json`` stays JSON.
+
+    >>> (found,), skipped = load("torchskip.models.tutorial:SkipConnection")
+    >>> found.name, skipped
+    ('torchskip.models.tutorial:SkipConnection', ())
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        family, slash, name = spec.partition("/")
+        if slash and family in zoo.FAMILIES and not Path(spec).exists():
+            return (Loaded(spec, zoo.build(family, name)),), ()
+        place, _, attribute = _split(spec)
+        if place.endswith(".py") or Path(place).is_file():
+            return _from_file(Path(place), attribute)
+        return _from_module(place, attribute, spec)
+
+
+def _split(spec: str) -> tuple[str, str, str]:
+    """Split at the last colon, but leave a Windows drive (``C:\\net.py``) alone."""
+    place, colon, attribute = spec.rpartition(":")
+    if not colon or "\\" in attribute or "/" in attribute:
+        return spec, "", ""
+    return place, colon, attribute
+
+
+def _from_module(place: str, attribute: str, spec: str) -> tuple[tuple[Loaded, ...], tuple[()]]:
+    if not attribute:
+        raise SpecError(
+            f"{spec!r} names no model: give package.module:callable, file.py, file.py:Name, "
+            "timm/NAME or torchvision/NAME"
+        )
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        raise SpecError(f"{spec!r}: there is no module {error.name!r}") from error
+    except Exception as error:
+        if zoo.declare_missing_operators(error):
+            return _from_module(place, attribute, spec)
+        raise SpecError(f"{spec!r}: importing {place} failed: {_why(error)}") from error
+    finally:
+        sys.path.remove(str(Path.cwd()))
+    return (Loaded(spec, _construct(_attribute(module, attribute, place), spec)),), ()
+
+
+def _from_file(path: Path, attribute: str) -> tuple[tuple[Loaded, ...], tuple[Skipped, ...]]:
+    if not path.is_file():
+        raise SpecError(f"there is no file {str(path)!r}")
+    module, failure = _execute(path)
+    if attribute:
+        try:
+            made = _construct(_attribute(module, attribute, str(path)), f"{path}:{attribute}")
+        except SpecError as error:
+            raise SpecError("; ".join([str(error), *failure])) from error
+        return (Loaded(attribute, made, path),), tuple(Skipped(str(path), f) for f in failure)
+    loaded: list[Loaded] = []
+    skipped = [Skipped(str(path), f) for f in failure]
+    for name, candidate in _candidates(module):
+        try:
+            loaded.append(Loaded(name, _construct(candidate, name), path))
+        except SpecError as error:
+            skipped.append(Skipped(name, str(error)))
+    if not loaded:
+        reasons = "".join(f"\n  {s.name}: {s.reason}" for s in skipped)
+        raise SpecError(
+            f"{str(path)!r} holds no torch.nn.Module that can be constructed without arguments"
+            + (reasons or "; it defines none")
+        )
+    return tuple(loaded), tuple(skipped)
+
+
+def _execute(path: Path) -> tuple[ModuleType, tuple[str, ...]]:
+    """Run a file as a module; keep what it defined even when a later line of it raises.
+
+    A tutorial's file often ends by running the model that crashes: the classes above that line
+    are what the user wants explained.
+    """
+    name = path.stem if path.stem.isidentifier() else "model"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        # A file without the .py suffix is still Python to the user who named it.
+        from importlib.machinery import SourceFileLoader
+
+        spec = importlib.util.spec_from_loader(name, SourceFileLoader(name, str(path)))
+    if spec is None or spec.loader is None:  # pragma: no cover - importlib gave a loader above
+        raise SpecError(f"{str(path)!r} cannot be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.resolve()))
+    before = sys.modules.get(name)
+    sys.modules[name] = module  # dataclasses and pickling look their module up
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        if zoo.declare_missing_operators(error):
+            return _execute(path)
+        return module, (f"stopped while loading: {_where(error, path)}{_why(error)}",)
+    finally:
+        sys.path.remove(str(path.parent.resolve()))
+        if before is not None:
+            sys.modules[name] = before
+    return module, ()
+
+
+def _candidates(module: ModuleType) -> Iterator[tuple[str, object]]:
+    """The module classes that a file defines itself, then the models it made, by line order."""
+    seen: set[int] = set()
+    for name, value in vars(module).items():
+        defined_here = isinstance(value, type) and value.__module__ == module.__name__
+        if defined_here and issubclass(value, nn.Module) and not inspect.isabstract(value):
+            yield name, value
+    for name, value in vars(module).items():
+        if isinstance(value, nn.Module) and id(value) not in seen and not name.startswith("_"):
+            seen.add(id(value))
+            if type(value).__module__ != module.__name__ or _needs_arguments(type(value)):
+                yield name, value
+
+
+def _needs_arguments(factory: object) -> bool:
+    try:
+        signature = inspect.signature(factory)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return any(
+        p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        for p in signature.parameters.values()
+    )
+
+
+def _construct(candidate: object, name: str) -> nn.Module:
+    if isinstance(candidate, nn.Module):
+        return candidate
+    if not callable(candidate):
+        raise SpecError(f"{name!r} is a {type(candidate).__name__}, neither a module nor callable")
+    if _needs_arguments(candidate):
+        needed = inspect.signature(candidate)
+        raise SpecError(
+            f"its constructor needs arguments {needed}; "
+            "mend: name a function that makes it, as file.py:make"
+        )
+    try:
+        made = candidate()
+    except Exception as error:
+        raise SpecError(f"constructing {name!r} failed: {_why(error)}") from error
+    if not isinstance(made, nn.Module):
+        raise SpecError(f"{name!r} made a {type(made).__name__}, not a torch.nn.Module")
+    return made
+
+
+def _attribute(module: ModuleType, dotted: str, place: str) -> object:
+    value: object = module
+    for part in dotted.split("."):
+        if not hasattr(value, part):
+            known = [n for n in vars(module) if not n.startswith("_")]
+            raise SpecError(f"{place!r} has no {dotted!r}{zoo.near(dotted, known)}")
+        value = getattr(value, part)
+    return value
+
+
+def _where(error: BaseException, path: Path) -> str:
+    if isinstance(error, SyntaxError):
+        return f"line {error.lineno}: "
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f.lineno for f in frames if Path(f.filename) == path.resolve() or f.filename == str(path)]
+    return f"line {lines[0]}: " if lines else ""
+
+
+def _why(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -1,0 +1,171 @@
+"""An example input for a model whose user gave none, and the reason it was chosen."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from torchskip.errors import SpecError
+
+__all__ = ["Example", "infer_example", "parse_shapes", "sniff_example"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """Input tensors and where their shapes come from, in words."""
+
+    tensors: tuple[Tensor, ...]
+    reason: str
+
+    @property
+    def shapes(self) -> str:
+        """The shapes as a user writes them: ``1,3,224,224``, several separated by a space."""
+        return " ".join(",".join(map(str, t.shape)) for t in self.tensors)
+
+
+def parse_shapes(text: str) -> Example:
+    """Make random inputs from ``1,3,32,32`` (several inputs: separate with spaces or ``;``).
+
+    >>> [tuple(t.shape) for t in parse_shapes("1,3,32,32 1,10").tensors]
+    [(1, 3, 32, 32), (1, 10)]
+    """
+    shapes = []
+    for word in text.replace(";", " ").replace("x", ",").split():
+        try:
+            shape = tuple(int(part) for part in word.strip("(),[]").split(",") if part.strip())
+        except ValueError:
+            shape = ()
+        if not shape or min(shape) < 1:
+            raise SpecError(f"{word!r} is no shape; mend: --input 1,3,32,32")
+        shapes.append(shape)
+    if not shapes:
+        raise SpecError("--input is empty; mend: --input 1,3,32,32")
+    return Example(tuple(torch.rand(s) for s in shapes), "given")
+
+
+def infer_example(model: nn.Module, file: Path | None = None) -> Example:
+    """Choose an example input for a model; raise `SpecError` when nothing says its shape.
+
+    In this order: a tensor that the model's own `file` makes with literal sizes
+    (``torch.rand(1, 3, 32, 32)``) and whose channels fit; the size that timm records for the
+    model; the first layer with weights, in the order of construction: its channels, and 32
+    pixels for networks that shrink their input at most eightfold, else 224.
+
+    >>> infer_example(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())).shapes
+    '1,3,32,32'
+    """
+    first = _first_layer(model)
+    if file is not None:
+        for shape, line in sniff_example(file):
+            if first is None or _fits(first, shape):
+                return _example(model, shape, f"from {file.name} line {line}")
+    recorded = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
+    size = recorded.get("input_size") if isinstance(recorded, dict) else None
+    if isinstance(size, (tuple, list)) and all(isinstance(n, int) for n in size):
+        return _example(model, (1, *size), "the size recorded with the model")
+    if first is None:
+        raise SpecError(
+            f"{type(model).__name__} has no layer that tells its input's shape; "
+            "mend: --input 1,3,224,224 (or pass an example tensor)"
+        )
+    name, layer = first
+    shape = _shape_for(layer, model)
+    return _example(model, shape, f"inferred from {name} ({type(layer).__name__})")
+
+
+def sniff_example(file: Path) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Yield (shape, line) of the literal ``torch.rand/randn/ones/zeros/empty`` calls of a file."""
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    for call in sorted(calls, key=lambda n: n.lineno):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        if name not in {"rand", "randn", "ones", "zeros", "empty"}:
+            continue
+        if any(k.arg in {"dtype", "requires_grad"} and k.arg == "dtype" for k in call.keywords):
+            continue
+        arguments = call.args
+        if len(arguments) == 1 and isinstance(arguments[0], (ast.Tuple, ast.List)):
+            arguments = arguments[0].elts
+        sizes = [a.value for a in arguments if isinstance(a, ast.Constant)]
+        if len(sizes) == len(arguments) >= 2 and all(type(s) is int and s > 0 for s in sizes):
+            yield tuple(s for s in sizes if isinstance(s, int)), call.lineno
+
+
+def _example(model: nn.Module, shape: tuple[int, ...], reason: str) -> Example:
+    first = next((p for p in model.parameters() if p.is_floating_point()), None)
+    if isinstance(_layer_of(model), nn.Embedding):
+        return Example((torch.zeros(shape, dtype=torch.long),), reason)
+    dtype = torch.float32 if first is None else first.dtype
+    return Example((torch.rand(shape).to(dtype),), reason)
+
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def _first_layer(model: nn.Module) -> tuple[str, nn.Module] | None:
+    known = (*_CONVOLUTIONS, *_TRANSPOSED, *_NORMS, nn.Linear, nn.Embedding, nn.GroupNorm)
+    for name, module in model.named_modules():
+        if isinstance(module, known):
+            return name or "the model", module
+    return None
+
+
+def _layer_of(model: nn.Module) -> nn.Module | None:
+    first = _first_layer(model)
+    return first[1] if first else None
+
+
+def _rank(layer: nn.Module) -> int:
+    """Spatial axes of a layer's input."""
+    for rank in (1, 2, 3):
+        if isinstance(layer, (_CONVOLUTIONS[rank - 1], _TRANSPOSED[rank - 1], _NORMS[rank - 1])):
+            return rank
+    return 2 if isinstance(layer, nn.GroupNorm) else 0
+
+
+def _channels(layer: nn.Module) -> int:
+    for attribute in ("in_channels", "num_features", "in_features", "num_channels"):
+        channels = getattr(layer, attribute, 0)
+        if isinstance(channels, int) and channels > 0:
+            return channels
+    return 3
+
+
+def _fits(first: tuple[str, nn.Module], shape: tuple[int, ...]) -> bool:
+    layer = first[1]
+    if isinstance(layer, nn.Linear):
+        return shape[-1] == layer.in_features or len(shape) == 4
+    return len(shape) == _rank(layer) + 2 and shape[1] == _channels(layer)
+
+
+def _shape_for(layer: nn.Module, model: nn.Module) -> tuple[int, ...]:
+    rank = _rank(layer)
+    if isinstance(layer, nn.Embedding):
+        return (1, 16)
+    if rank == 0:
+        return (1, _channels(layer))
+    shrink = prod(max(_strides(m), default=1) for m in model.modules())
+    # Three-dimensional maps of 224 pixels would be gigabytes in a real forward pass.
+    size = {1: 128, 2: 32, 3: 32} if shrink <= 8 else {1: 1024, 2: 224, 3: 64}
+    return (1, _channels(layer), *(size[rank],) * rank)
+
+
+def _strides(module: nn.Module) -> tuple[int, ...]:
+    if isinstance(module, _TRANSPOSED):
+        return ()
+    stride = getattr(module, "stride", ())
+    stride = (stride,) if isinstance(stride, int) else stride
+    if isinstance(stride, tuple) and all(isinstance(s, int) and s > 0 for s in stride):
+        return stride
+    return ()
