@@ -62,7 +62,7 @@ def load(spec: str) -> tuple[tuple[Loaded, ...], tuple[Skipped, ...]]:
 
 
 def _split(spec: str) -> tuple[str, str, str]:
-    """Split at the last colon, but leave a Windows drive (``C:\\net.py``) alone."""
+    """Split at the last colon, unless a path follows it as behind a Windows drive."""
     place, colon, attribute = spec.rpartition(":")
     if not colon or "\\" in attribute or "/" in attribute:
         return spec, "", ""
@@ -176,7 +176,9 @@ def _construct(candidate: object, name: str) -> nn.Module:
     if isinstance(candidate, nn.Module):
         return candidate
     if not callable(candidate):
-        raise SpecError(f"{name!r} is a {type(candidate).__name__}, neither a module nor callable")
+        raise SpecError(
+            f"{name!r} is neither a module nor callable, but of type {type(candidate).__name__}"
+        )
     if _needs_arguments(candidate):
         needed = inspect.signature(candidate)
         raise SpecError(
@@ -188,7 +190,9 @@ def _construct(candidate: object, name: str) -> nn.Module:
     except Exception as error:
         raise SpecError(f"constructing {name!r} failed: {_why(error)}") from error
     if not isinstance(made, nn.Module):
-        raise SpecError(f"{name!r} made a {type(made).__name__}, not a torch.nn.Module")
+        raise SpecError(
+            f"{name!r} gave an object of type {type(made).__name__}, not a torch.nn.Module"
+        )
     return made
 
 
@@ -206,7 +210,9 @@ def _where(error: BaseException, path: Path) -> str:
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: "
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [f.lineno for f in frames if Path(f.filename) == path.resolve() or f.filename == str(path)]
+    lines = [
+        f.lineno for f in frames if Path(f.filename) == path.resolve() or f.filename == str(path)
+    ]
     return f"line {lines[0]}: " if lines else ""
 
 

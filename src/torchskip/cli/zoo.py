@@ -98,5 +98,7 @@ def _parameters(function: object) -> set[str]:
 
 def _as_module(made: object, name: str) -> nn.Module:
     if not isinstance(made, nn.Module):
-        raise SpecError(f"{name!r} made a {type(made).__name__}, not a torch.nn.Module")
+        raise SpecError(
+            f"{name!r} gave an object of type {type(made).__name__}, not a torch.nn.Module"
+        )
     return made

@@ -1,0 +1,56 @@
+"""An example input for a model whose user gave none."""
+
+import pytest
+import torch
+from torch import nn
+
+from torchskip.errors import SpecError
+from torchskip.example import infer_example, parse_shapes
+
+
+@pytest.mark.parametrize(
+    ("model", "shapes"),
+    [
+        (nn.Conv1d(4, 8, 3), "1,4,128"),
+        (nn.Sequential(nn.ReLU(), nn.Conv2d(1, 8, 3, stride=2)), "1,1,32,32"),
+        (nn.Sequential(*(nn.Conv2d(3, 3, 3, stride=2, padding=1) for _ in range(5))), "1,3,224,224"),
+        (nn.Conv3d(2, 8, 3), "1,2,32,32,32"),
+        (nn.Sequential(nn.BatchNorm2d(5), nn.Conv2d(5, 8, 1)), "1,5,32,32"),
+        (nn.ConvTranspose2d(7, 3, 2, stride=2), "1,7,32,32"),
+        (nn.Linear(12, 3), "1,12"),
+        (nn.Embedding(10, 3), "1,16"),
+    ],
+)  # fmt: skip
+def test_the_first_layer_tells_the_shape(model, shapes):
+    example = infer_example(model)
+    assert example.shapes == shapes
+    model(*example.tensors)
+
+
+def test_the_models_own_dtype():
+    (tensor,) = infer_example(nn.Conv2d(3, 3, 1).double()).tensors
+    assert tensor.dtype is torch.float64
+
+
+def test_the_models_own_file_tells_the_shape(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(
+        "mask = torch.ones(4, 4)\nother = torch.rand(1, 9, 48, 48)\nx = torch.randn((2, 3, 48, 40))\n"
+    )
+    example = infer_example(nn.Conv2d(3, 3, 1), path)
+    assert (example.shapes, example.reason) == ("2,3,48,40", "from net.py line 3")
+
+
+def test_nothing_tells_the_shape():
+    with pytest.raises(SpecError) as caught:
+        infer_example(nn.ReLU())
+    assert str(caught.value) == (
+        "ReLU has no layer that tells its input's shape; "
+        "mend: --input 1,3,224,224 (or pass an example tensor)"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "1,a", "0,3", "1,-3"])
+def test_shapes_that_are_none(text):
+    with pytest.raises(SpecError):
+        parse_shapes(text)
