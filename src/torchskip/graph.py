@@ -40,12 +40,20 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A place in the user's code, outside torch."""
+    """A place in the user's code, outside torch.
+
+    `line` counts from 1; `text` is the source of the whole expression's lines, stripped.
+    `end_line`, `column` and `end_column` bound the expression (columns count characters from
+    1, the end is exclusive; all 0 where Python does not tell).
+    """
 
     file: str
     line: int
     function: str
     text: str = ""
+    end_line: int = 0
+    column: int = 0
+    end_column: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,9 @@ class Value:
 
     `producer` is the index of the node that made it, None for a model input. `base` is the
     value whose memory this one views; `previous` is the version that an in-place operation
-    replaced. `memory` is equal for values that share storage.
+    replaced. `memory` is equal for values that share storage. `requires_grad` says whether
+    autograd carries a gradient back from this value: None where that was never asked for
+    (nothing read it) or where a custom autograd function hid it.
     """
 
     index: int
@@ -64,17 +74,24 @@ class Value:
     memory: int
     base: int | None = None
     previous: int | None = None
-    name: str = ""
+    name: str = ""  # of a model input: the argument of forward, such as ``x`` or ``batch.image``
+    requires_grad: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A tensor argument that does not depend on the input: parameter, buffer or other."""
+    """A tensor argument that does not depend on the input: parameter, buffer or other.
+
+    `argument` is its place in the call, such as ``weight`` or ``tensors[1]``. `names` are all
+    the parameters and buffers that it derives from (a standardised weight derives from its
+    raw weight); `name` is that one when there is exactly one, also through views and casts.
+    """
 
     argument: str
     shape: tuple[int, ...]
     dtype: str
-    name: str = ""  # dotted parameter or buffer name; empty when it is neither
+    name: str = ""
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +99,15 @@ class Node:
     """One operation of the forward pass.
 
     `op` is the overload's name (``aten.add.Tensor``) or, for a module treated as opaque,
-    ``module.LSTM``. `inputs` and `outputs` are value indices; `arguments` are the remaining
-    arguments by schema name. `module` is the dotted path of the innermost module, `call` the
-    how-manieth call of it. `grad` says whether autograd was recording.
+    ``module.LSTM``. `inputs` and `outputs` are value indices; `places` says for each input
+    where it stands in the call (``self``, ``other``, ``tensors[0]``). `arguments` are the
+    arguments that are no tensors by schema name, defaults included. `module` is the dotted
+    path of the innermost module, `call` the how-manieth call of it (from 0). `grad` says
+    whether autograd was recording.
+
+    ``torchskip.alias`` is the one operation that no code wrote: a tensor is read after its
+    memory was written through another view. Its inputs are the tensor's former value, unless
+    that was overwritten whole, and the values written since.
     """
 
     index: int
@@ -99,17 +122,31 @@ class Node:
     source: Source | None = None
     inplace: bool = False
     grad: bool = True
+    places: tuple[str, ...] = ()
+
+    def argument(self, name: str, default: object = None) -> object:
+        """Return the argument of that schema name, or `default`."""
+        for key, value in self.arguments:
+            if key == name:
+                return value
+        return default
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One module of the model: `calls` is how often the forward pass entered it."""
+    """One module of the model: `calls` is how often the forward pass entered it.
+
+    `source` is its forward's first line when it is not torch's own. `attributes` are its
+    plain settings (numbers, strings, booleans and tuples of them): ``p``, ``inplace`` ...
+    """
 
     path: str
     type: str
     calls: int
     leaf: bool
     source: Source | None = None
+    training: bool = False
+    attributes: tuple[tuple[str, object], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +158,7 @@ class Parameter:
     dtype: str
     buffer: bool
     readers: tuple[int, ...]
+    requires_grad: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +166,7 @@ class Failure:
     """Where and why the forward pass stopped: the graph holds what ran before.
 
     When it stopped inside an operation, `node` is that operation (with no outputs), the last
-    of the graph's nodes.
+    of the graph's nodes. `device` is where it ran: meta, fake or real.
     """
 
     error: str
@@ -136,11 +174,17 @@ class Failure:
     module: str
     source: Source | None
     node: int | None = None
+    device: str = "meta"
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One forward pass of one model."""
+    """One forward pass of one model.
+
+    `output_names` says where each output stands in what forward returned (``out``, ``[0]``).
+    `attempts` are the failures on cheaper devices before this pass: why it is not ``meta``.
+    `grad` is False when the pass ran only with autograd off.
+    """
 
     model: str
     nodes: tuple[Node, ...]
@@ -152,6 +196,9 @@ class Graph:
     failure: Failure | None = None
     training: bool = False
     device: str = "meta"
+    output_names: tuple[str, ...] = ()
+    attempts: tuple[Failure, ...] = ()
+    grad: bool = True
 
 
 @dataclass(frozen=True, slots=True)

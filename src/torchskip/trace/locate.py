@@ -1,0 +1,187 @@
+"""Where in the model and in its source an operation runs: module path, file and line."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import CodeType, FrameType, TracebackType
+from typing import Any
+
+import torch
+from torch import nn
+
+from torchskip.graph import Source
+
+__all__ = [
+    "Call",
+    "Calls",
+    "Spot",
+    "failing_spot",
+    "here",
+    "inside_function",
+    "source",
+    "user_code",
+]
+
+Spot = tuple[CodeType, int, int]  # code, instruction offset, line
+
+_TORCH = os.path.dirname(torch.__file__) + os.sep
+_HERE = os.path.dirname(__file__) + os.sep
+_STDLIB = sysconfig.get_path("stdlib") + os.sep
+# Tensor notations: the line that a reader looks for is the one that calls them.
+_NOTATIONS = tuple(f"{os.sep}{n}{os.sep}" for n in ("einops", "opt_einsum", "functorch"))
+_FUNCTION_APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
+
+_is_user: dict[CodeType, bool] = {}
+_sources: dict[Spot, Source] = {}
+
+
+def user_code(code: CodeType) -> bool:
+    """Whether `code` belongs neither to torch nor to the standard library nor to the tracer."""
+    known = _is_user.get(code)
+    if known is None:
+        file = code.co_filename
+        library = file.startswith((_TORCH, _HERE, "<frozen")) or (
+            file.startswith(_STDLIB) and "site-packages" not in file
+        )
+        # A graph module's generated code is the user's; other generated code is a wrapper.
+        generated = file.startswith("<") and not file.startswith(("<eval_with_key>", "<stdin>"))
+        generated = generated and not file.startswith(("<ipython", "<string>", "<doctest"))
+        notation = any(n in file for n in _NOTATIONS)
+        known = _is_user[code] = not (library or generated or notation)
+    return known
+
+
+def here() -> Spot | None:
+    """Return the innermost running place that is the user's."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        code = frame.f_code
+        known = _is_user.get(code)
+        if known is None:
+            known = user_code(code)
+        if known:
+            return code, frame.f_lasti, frame.f_lineno
+        frame = frame.f_back
+    return None
+
+
+def inside_function() -> bool:
+    """Whether a custom `torch.autograd.Function` is running: it turns autograd off itself."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code is _FUNCTION_APPLY:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def failing_spot(trace: TracebackType | None) -> Spot | None:
+    """Return the innermost place of a traceback that is the user's."""
+    spot = None
+    while trace is not None:
+        if user_code(trace.tb_frame.f_code):
+            spot = trace.tb_frame.f_code, trace.tb_lasti, trace.tb_lineno
+        trace = trace.tb_next
+    return spot
+
+
+def source(spot: Spot | None) -> Source | None:
+    """Read the text of `spot`: the lines of the expression that ran."""
+    if spot is None:
+        return None
+    known = _sources.get(spot)
+    if known is None:
+        known = _sources[spot] = _read(*spot)
+    return known
+
+
+def _read(code: CodeType, offset: int, line: int) -> Source:
+    first, last, left, right = line, line, 0, 0
+    for index, (start, end, column, end_column) in enumerate(code.co_positions()):
+        if index == offset // 2:
+            if start is not None and end is not None and start <= line:
+                first, last = line, max(line, end)
+                if start == line and column is not None and end_column is not None:
+                    left, right = column + 1, end_column + 1
+            break
+    lines = [
+        linecache.getline(code.co_filename, n) for n in range(first, min(last, first + 20) + 1)
+    ]
+    if left:  # the interpreter counts bytes, a reader characters
+        left = len(lines[0].encode()[: left - 1].decode(errors="replace")) + 1
+        right = len(lines[-1].encode()[: right - 1].decode(errors="replace")) + 1
+    text = " ".join(t.strip() for t in lines).strip()
+    function = getattr(code, "co_qualname", code.co_name)
+    return Source(code.co_filename, line, function, text, last, left, right)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One running module: its dotted path, type and the how-manieth call it is."""
+
+    path: str
+    type: str
+    number: int
+
+
+class Calls:
+    """Follows the modules as they run, by standing in `nn.Module.__call__`.
+
+    Hooks of the model are left alone; compiled modules run their original code.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.paths = {
+            id(module): path.replace("_orig_mod.", "").removesuffix("._orig_mod")
+            for path, module in model.named_modules()
+        }
+        self.counts: dict[int, int] = {}
+        self.root = Call("", type(model).__name__, 0)
+        self.stack = [self.root]
+        self.failed: tuple[BaseException, Call] | None = None
+        self._strangers: list[nn.Module] = []  # alive, so that no address is used twice
+
+    @contextmanager
+    def following(self, opaque: Callable[..., Any]) -> Iterator[None]:
+        """Follow the calls of this thread; ``opaque(module, args, kwargs)`` runs each of them."""
+        owner = threading.get_ident()
+        original = nn.Module.__call__
+        stack = self.stack
+
+        def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() != owner:
+                return original(module, *args, **kwargs)
+            stack.append(self._enter(module))
+            try:
+                return opaque(module, args, kwargs)
+            except BaseException as error:
+                if self.failed is None or self.failed[0] is not error:
+                    self.failed = error, stack[-1]
+                raise
+            finally:
+                stack.pop()
+
+        nn.Module.__call__ = call  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            nn.Module.__call__ = original  # type: ignore[method-assign]
+
+    def _enter(self, module: nn.Module) -> Call:
+        key = id(module)
+        path = self.paths.get(key)
+        if path is None:  # not registered: made in forward, or kept out of the module tree
+            parent = self.stack[-1].path
+            kind = f"({type(module).__name__})"
+            path = self.paths[key] = f"{parent}.{kind}" if parent else kind
+            self._strangers.append(module)
+        number = self.counts.get(key, 0)
+        self.counts[key] = number + 1
+        return Call(path, type(module).__name__, number)

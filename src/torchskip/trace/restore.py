@@ -1,0 +1,162 @@
+"""Put a model back as it was: attributes, containers, modes, hooks, classes, random state."""
+
+from __future__ import annotations
+
+import random
+import sys
+import types
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+__all__ = ["Snapshot", "random_state"]
+
+_MAPPINGS = (dict, OrderedDict, defaultdict)
+_SEQUENCES = (list, deque)
+_PLAIN = (
+    *(int, float, complex, bool, str, bytes, type(None), tuple, frozenset, range, slice, type),
+    *(torch.Tensor, torch.dtype, torch.device, torch.Size, torch.Generator, types.ModuleType),
+    *(types.FunctionType, types.BuiltinFunctionType, types.MethodType),
+)
+_DEPTH = 3  # containers and objects inside a module's attributes that are followed
+_SCRIPT = torch.jit.ScriptModule
+
+
+class Snapshot:
+    """The state of every module, and of the containers and plain objects in its attributes.
+
+    Tensors are kept by identity: the tracer never lets a forward write to their memory.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.modules = list(model.modules())
+        self._objects: list[tuple[Any, type, dict[str, Any]]] = []
+        self._mappings: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
+        self._sequences: list[tuple[Any, list[Any]]] = []
+        self._sets: list[tuple[set[Any], set[Any]]] = []
+        self._seen = {id(module) for module in self.modules}
+        for module in self.modules:
+            self._object(module, _DEPTH)
+
+    def swap(
+        self,
+        parameter: Callable[[torch.Tensor], torch.Tensor],
+        buffer: Callable[[torch.Tensor], torch.Tensor],
+    ) -> None:
+        """Replace the parameters and buffers, wherever an attribute holds them, in place."""
+        swapped: dict[int, torch.Tensor] = {}
+        for module in self.modules:
+            if isinstance(module, _SCRIPT):  # its tensors live in C++: swapped as they are met
+                continue
+            for table, make in ((module._parameters, parameter), (module._buffers, buffer)):
+                for name, tensor in table.items():
+                    if tensor is not None:
+                        table[name] = swapped[id(tensor)] = make(tensor)
+        for mapping, saved in self._mappings:
+            for key, item in saved.items():
+                if isinstance(item, torch.Tensor) and id(item) in swapped:
+                    mapping[key] = swapped[id(item)]
+        for sequence, items in self._sequences:
+            for index, item in enumerate(items):
+                if isinstance(item, torch.Tensor) and id(item) in swapped:
+                    sequence[index] = swapped[id(item)]
+        for target, _, attributes in self._objects:
+            for key, item in attributes.items():
+                if isinstance(item, torch.Tensor) and id(item) in swapped:
+                    target.__dict__[key] = swapped[id(item)]
+
+    def restore(self) -> None:
+        """Put everything back; what did not change is not touched."""
+        for target, kind, attributes in self._objects:
+            if type(target) is not kind:
+                target.__class__ = kind
+            _refill(target.__dict__, attributes)
+        for mapping, saved in self._mappings:
+            _refill(mapping, saved)
+        for sequence, items in self._sequences:
+            if len(sequence) != len(items) or any(
+                a is not b for a, b in zip(sequence, items, strict=True)
+            ):
+                sequence.clear()
+                sequence.extend(items)
+        for group, members in self._sets:
+            if group != members:
+                group.clear()
+                group.update(members)
+
+    def _object(self, target: Any, depth: int) -> None:
+        attributes = dict(target.__dict__)
+        self._objects.append((target, type(target), attributes))
+        for item in attributes.values():
+            if not isinstance(item, _PLAIN):
+                self._visit(item, depth)
+
+    def _visit(self, item: Any, depth: int) -> None:
+        if depth == 0 or id(item) in self._seen:
+            return
+        kind = type(item)
+        if kind in _MAPPINGS:
+            if not item and kind is dict:  # most are empty tables of hooks
+                self._mappings.append((item, {}))
+                return
+            self._seen.add(id(item))
+            self._mappings.append((item, dict(item)))
+            children: Any = item.values()
+        elif kind in _SEQUENCES:
+            self._seen.add(id(item))
+            self._sequences.append((item, list(item)))
+            children = item
+        elif kind is set:
+            self._sets.append((item, set(item)))
+            return
+        elif isinstance(item, nn.Module):  # kept out of the module tree, by a list say
+            self._seen.add(id(item))
+            self.modules.append(item)
+            self._object(item, depth)
+            return
+        elif hasattr(item, "__dict__") and not kind.__module__.startswith(("torch.", "builtins")):
+            self._seen.add(id(item))
+            self._object(item, depth - 1)
+            return
+        else:
+            return
+        for child in children:
+            if not isinstance(child, _PLAIN):
+                self._visit(child, depth - 1)
+
+
+def _refill(mapping: dict[Any, Any], saved: dict[Any, Any]) -> None:
+    if len(mapping) == len(saved):
+        for (key, item), (old_key, old) in zip(mapping.items(), saved.items(), strict=True):
+            if item is not old or (key is not old_key and key != old_key):
+                break
+        else:
+            return
+    mapping.clear()
+    mapping.update(saved)
+
+
+@contextmanager
+def random_state() -> Iterator[None]:
+    """Give back the random state of torch, its devices, Python and NumPy as they were."""
+    devices = torch.cuda.is_initialized()
+    states = torch.get_rng_state(), torch.cuda.get_rng_state_all() if devices else []
+    python = random.getstate()
+    numpy = sys.modules.get("numpy")
+    array = numpy.random.get_state() if numpy is not None else None
+    dtype = torch.get_default_dtype()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        if devices:
+            torch.cuda.set_rng_state_all(states[1])
+        random.setstate(python)
+        if numpy is not None:
+            numpy.random.set_state(array)
+        if torch.get_default_dtype() is not dtype:
+            torch.set_default_dtype(dtype)
