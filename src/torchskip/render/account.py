@@ -1,0 +1,135 @@
+"""One skip told in words: what every rendering says of it, said once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torchskip.graph import Arm, Graph, Kind, SkipPath
+from torchskip.render.outline import Outline
+from torchskip.render.words import count, operation, pixels, place, plain, shape
+
+__all__ = ["Account", "ArmAccount", "End", "accounts"]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where a skip begins or ends: module and operation, source line, shape."""
+
+    name: str
+    place: str
+    shape: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArmAccount:
+    """One arm: its steps as (name below the join's module, type, shape), none for an identity."""
+
+    role: str
+    steps: tuple[tuple[str, str, str], ...]
+    indices: tuple[int, ...]
+    shape: str
+    layers: int
+    detached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One skip: `marks` are what is wrong with it (fails, dead, detached), mostly nothing."""
+
+    number: int
+    kind: Kind
+    merge: str
+    split: End
+    join: End
+    arms: tuple[ArmAccount, ...]
+    bypassed: int
+    alignment: str
+    marks: tuple[str, ...]
+    notes: tuple[str, ...]
+    home: str  # the join's module: the steps of the arms are named from there
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader should notice: an alignment error and the finder's notes."""
+        return (*((self.alignment,) if self.alignment not in ("", "aligned") else ()), *self.notes)
+
+    @property
+    def title(self) -> str:
+        """The skip in one line."""
+        facts = [f"bypasses {count(self.bypassed, 'layer')}", self.alignment, *self.marks]
+        return (
+            f"{self.number} {self.kind} ({self.merge}): {self.split.name} → {self.join.name}, "
+            f"{self.join.shape}, {', '.join(fact for fact in facts if fact)}"
+        )
+
+
+def accounts(graph: Graph, skips: Sequence[SkipPath], chain: Outline) -> tuple[Account, ...]:
+    """Tell every skip of the graph, numbered from 1 in the given order."""
+    return tuple(_account(graph, skip, chain, i) for i, skip in enumerate(skips, start=1))
+
+
+def _account(graph: Graph, skip: SkipPath, chain: Outline, number: int) -> Account:
+    join = graph.nodes[skip.join]
+    failed = graph.failure is not None and graph.failure.node == skip.join
+    arms = tuple(_arm(graph, arm, chain, join.module) for arm in skip.arms)
+    marks = []
+    if failed:
+        marks.append("fails")
+    elif not skip.live:
+        marks.append("dead")
+    if any(arm.detached for arm in skip.arms):
+        marks.append("detached")
+    where = _module(graph, join.module)
+    sizes = graph.values[join.outputs[0]].shape if join.outputs else ()
+    return Account(
+        number=number,
+        kind=skip.kind,
+        merge=plain(skip.merge),
+        split=_split(graph, skip.split),
+        join=End(
+            name=f"{where} {operation(join.op)}",
+            place=place(join.source),
+            shape="no result" if failed else shape(sizes),
+        ),
+        arms=arms,
+        bypassed=max((arm.layers for arm in skip.arms if arm.role == "branch"), default=0),
+        alignment=pixels(skip.alignment),
+        marks=tuple(marks),
+        notes=tuple(map(plain, skip.notes)),
+        home=plain(join.module),
+    )
+
+
+def _split(graph: Graph, index: int) -> End:
+    value = graph.values[index]
+    if value.producer is None:
+        name = plain(value.name) if value.name else "input"
+        return End(name, "", shape(value.shape))
+    node = graph.nodes[value.producer]
+    leaf = any(module.path == node.module and module.leaf for module in graph.modules)
+    where = _module(graph, node.module)
+    name = where if leaf else f"{where} {operation(node.op)}"
+    return End(name, place(node.source), shape(value.shape))
+
+
+def _module(graph: Graph, path: str) -> str:
+    return plain(path) if path else plain(graph.model)
+
+
+def _arm(graph: Graph, arm: Arm, chain: Outline, home: str) -> ArmAccount:
+    steps = chain.along(arm.nodes)
+    prefix = f"{home}." if home else ""
+    told = []
+    for step in steps:
+        name = step.module if step.type else f"{step.module}.{step.label}".lstrip(".")
+        told.append((plain(name.removeprefix(prefix)), step.type, shape(step.shape)))
+    sizes = graph.values[arm.values[-1]].shape if arm.values else ()
+    return ArmAccount(
+        arm.role,
+        tuple(told),
+        tuple(step.index for step in steps),
+        shape(sizes),
+        arm.layers,
+        arm.detached,
+    )
