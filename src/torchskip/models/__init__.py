@@ -1,0 +1,1 @@
+"""Reference networks built from :class:`torchskip.nn.Skip`."""

@@ -1,0 +1,352 @@
+"""Learn a branch's channels, sizes and geometry by running a copy of it on the meta device.
+
+The branch itself is never run: parameters, buffers, hooks, modes and random state stay as they
+are, and no data is copied.
+"""
+
+import copy
+import random
+import re
+import sys
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedTensorMixin
+
+from torchskip.errors import ArgumentError, GeometryError
+from torchskip.nn.follow import Follower
+from torchskip.nn.geometry import Geometry, SizeRule
+from torchskip.nn.moves import Lost
+
+__all__ = ["Probe", "probe"]
+
+# Divisible by 32, for branches that halve five times; with a factor that is rarely a number of
+# channels; different per axis, so that a reshape that exchanges axes is noticed.
+_DISTINCT = (352, 416, 544)
+# Square sizes for branches that accept nothing else.
+_SQUARE = (64, 32, 224, 28, 16, 8, 256, 384, 512, 14, 7, 4)
+_SMALL = (1, 2, 3, 5, 8, 13, 30, 63)
+# Channels for branches whose layers tell none.
+_GUESSES = (3, 4, 12, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What construction learns of a branch: channels, and per spatial axis geometry and sizes.
+
+    The channels are None for a branch that takes any number and keeps it.
+    """
+
+    in_channels: int | None
+    out_channels: int | None
+    geometry: tuple[Geometry, ...]
+    sizes: tuple[SizeRule, ...]
+    overwrites: bool  # the branch changes its input in place
+
+    @property
+    def spatial(self) -> int:
+        """Number of spatial axes."""
+        return len(self.geometry)
+
+    @property
+    def keeps_grid(self) -> bool:
+        """Whether the output lies on the input's own pixels, for every size."""
+        return all(g.stride == 1 and g.centre == 0 for g in self.geometry) and all(
+            rule.keeps for rule in self.sizes
+        )
+
+
+def probe(branch: nn.Module, in_channels: int | None = None) -> Probe:
+    """Derive channels, geometry and size rule of ``branch`` without running it on data.
+
+    Args:
+        branch: any module from one tensor ``(N, C, *spatial)`` to one tensor of the same rank.
+        in_channels: settles ``C`` where the branch does not tell it.
+
+    Raises:
+        GeometryError: when the branch's geometry cannot be derived; says what was tried.
+        ArgumentError: when the branch does not return one tensor.
+
+    >>> found = probe(nn.Conv2d(3, 8, 3, stride=2, padding=1))
+    >>> found.in_channels, found.out_channels, [rule(33) for rule in found.sizes]
+    (3, 8, [17, 17])
+    """
+    with _undisturbed():
+        runner = _Runner(branch)
+        channels, base = _accepted(branch, runner, in_channels)
+        return _derive(runner, channels, base)
+
+
+class _Runner:
+    """Runs the branch's twin on shapes and keeps the refusals for the error message."""
+
+    def __init__(self, branch: nn.Module) -> None:
+        self.name = type(branch).__name__
+        self.twin = meta_twin(branch)
+        self.dtype = dtype_of(branch)
+        self.refusals: list[str] = []
+
+    def run(self, channels: int, sizes: Sequence[int]) -> "_Run | None":
+        """Run an input ``(2, channels, *sizes)``; None when the branch refuses it."""
+        x = torch.empty((2, channels, *sizes), device="meta", dtype=self.dtype)
+        follower = Follower(x, len(sizes))
+        version = x._version
+        try:
+            with follower, torch.device("meta"):
+                y = self.twin(x)
+        except Exception as error:  # a stranger's forward may raise anything
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            self.refusals.append(f"{tuple(x.shape)}: {lines[0]}")
+            return None
+        if not isinstance(y, Tensor):
+            kind = type(y).__name__
+            count = f" of {len(y)}" if isinstance(y, tuple | list | dict) else ""
+            raise ArgumentError(
+                f"branch ({self.name}) returned a {kind}{count}, but a Skip merges one tensor\n"
+                f"  mend: wrap the branch in a module whose forward returns the tensor to merge"
+            )
+        return _Run(x, y, follower, x._version != version)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    x: Tensor
+    y: Tensor
+    follower: Follower
+    overwrote: bool
+
+
+def _accepted(
+    branch: nn.Module, runner: _Runner, given: int | None
+) -> tuple[int | None, tuple[int, ...]]:
+    """Channels (None: any) and one size that the branch accepts."""
+    told = [given] if given is not None else _channels(branch)
+    for spatial in _ranks(branch):
+        squares = [(n,) * spatial for n in _SQUARE]
+        for base in [_DISTINCT[:spatial], *squares]:
+            for channels in told:
+                run = runner.run(channels, base)
+                if run is None:
+                    continue
+                if given is None and _follows(run):
+                    more = runner.run(channels + 1, base)
+                    if more is not None and _follows(more):
+                        return None, base
+                return channels, base
+            if not told:
+                runs = [run for c in _GUESSES if (run := runner.run(c, base)) is not None]
+                if len(runs) > 1 and all(_follows(run) for run in runs):
+                    return None, base
+                if runs:
+                    seen = ", ".join(f"{r.x.shape[1]} to {r.y.shape[1]}" for r in runs)
+                    raise GeometryError(
+                        f"branch ({runner.name}) does not tell its number of input channels\n"
+                        f"  probed    channels {seen}\n"
+                        f"  mend: pass in_channels=..."
+                    )
+    shown = list(dict.fromkeys(runner.refusals))
+    tried = "\n            ".join(shown[:4]) + (
+        f"\n            and {len(shown) - 4} more" if len(shown) > 4 else ""
+    )
+    raise GeometryError(
+        f"branch ({runner.name}) refused every input it was probed with on the meta device\n"
+        f"  probed    {tried}\n"
+        f"  mend: pass in_channels=... if the number of input channels is the reason, or "
+        f'shortcut="identity" or a module of your own: then no geometry is needed'
+    )
+
+
+def _follows(run: _Run) -> bool:
+    return run.y.dim() == run.x.dim() and run.y.shape[1] == run.x.shape[1]
+
+
+def _derive(runner: _Runner, channels: int | None, base: tuple[int, ...]) -> Probe:
+    spatial = len(base)
+    count = _GUESSES[0] if channels is None else channels
+    run = runner.run(count, base)
+    if run is None and channels is None:
+        count, run = next(
+            ((c, found) for c in _GUESSES if (found := runner.run(c, base)) is not None),
+            (count, None),
+        )
+    if run is None:
+        raise GeometryError(f"branch ({runner.name}) accepted {base} once and refused it then")
+    if run.y.dim() != run.x.dim():
+        raise GeometryError(
+            f"branch ({runner.name}) changes the rank: input {tuple(run.x.shape)}, "
+            f"output {tuple(run.y.shape)}\n"
+            f"  mend: a Skip joins values of one rank; end the branch before it flattens"
+        )
+
+    def sizes(*shape: int) -> tuple[int, ...] | None:
+        found = runner.run(count, shape)
+        return None if found is None else tuple(found.y.shape[2:])
+
+    axes = run.follower.of(run.y, spatial)
+    longer = sizes(*(2 * n for n in base))
+    for axis, geometry in enumerate(axes):
+        constant = longer is not None and longer[axis] == run.y.shape[2 + axis]
+        if constant or isinstance(geometry, Lost):
+            fixed = f"its output has {run.y.shape[2 + axis]} pixels whatever the input's size"
+            reason = fixed if constant or not isinstance(geometry, Lost) else geometry.reason
+            raise GeometryError(
+                f"branch ({runner.name}) has no affine geometry along spatial axis {axis}: "
+                f"{reason}\n"
+                f"  probed    {tuple(run.x.shape)} -> {tuple(run.y.shape)}\n"
+                f"  mend: pass shortcut=... with a module that ends on the branch's grid, "
+                f"such as nn.AdaptiveAvgPool{spatial}d for a pooled branch"
+            )
+    geometries = tuple(g for g in axes if isinstance(g, Geometry))
+    period = max(g.period for g in geometries)
+    seen = [tuple(run.y.shape[2:])] + [sizes(*(n + j for n in base)) for j in range(1, period)]
+    rules = tuple(
+        SizeRule.fit(n, [s[axis] if s else None for s in seen[: g.period]], g.gain)
+        for axis, (n, g) in enumerate(zip(base, geometries, strict=True))
+    )
+    for small in (*_SMALL, base[0] + period):
+        found = sizes(*(small,) * spatial)
+        if found is not None and found != tuple(rule(small) for rule in rules):
+            raise GeometryError(
+                f"branch ({runner.name}) has no regular output size\n"
+                f"  probed    {small} pixels -> {found}, but its layers' strides, seen at "
+                f"{base}, give {tuple(rule(small) for rule in rules)}\n"
+                f"  mend: pass shortcut=... with a module that ends on the branch's grid"
+            )
+    training = run.overwrote
+    runner.twin.eval()
+    again = runner.run(count, base)
+    overwrites = training or (again is not None and again.overwrote)
+    out = None if channels is None else int(run.y.shape[1])
+    return Probe(channels, out, geometries, rules, overwrites)
+
+
+def meta_twin(branch: nn.Module) -> nn.Module:
+    """A copy of ``branch`` in training mode, on the meta device and without its hooks.
+
+    Raises:
+        GeometryError: when the branch cannot be copied.
+    """
+    memo: dict[int, Any] = {}
+    for module in branch.modules():
+        for store in (module._parameters, module._buffers, vars(module)):
+            for tensor in store.values():
+                if isinstance(tensor, Tensor):
+                    memo[id(tensor)] = _on_meta(tensor)
+        for name, hooks in vars(module).items():
+            if name.endswith("_hooks") and isinstance(hooks, OrderedDict):
+                # A hook may write into its owner's objects; its owner expects no extra call.
+                keeps = {k: h for k, h in hooks.items() if _is_torch_hook(h)}
+                if len(keeps) != len(hooks):
+                    memo[id(hooks)] = OrderedDict(keeps)
+    try:
+        return copy.deepcopy(branch, memo).train()
+    except Exception as error:
+        raise GeometryError(
+            f"branch ({type(branch).__name__}) cannot be copied for probing: {error}\n"
+            f'  mend: pass shortcut="identity" or a module of your own'
+        ) from error
+
+
+def _is_torch_hook(hook: Any) -> bool:
+    """Hooks of torch itself (lazy modules, weight norm) belong to the forward pass."""
+    owner = getattr(hook, "__func__", None) or type(hook)
+    return str(getattr(owner, "__module__", "")).startswith("torch.nn.")
+
+
+def _on_meta(tensor: Tensor) -> Tensor:
+    if isinstance(tensor, UninitializedTensorMixin):
+        return type(tensor)(requires_grad=False, device="meta", dtype=tensor.dtype)  # type: ignore[call-arg, no-any-return]
+    twin = torch.empty_like(tensor, device="meta")
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(twin, requires_grad=False)
+    return twin
+
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """Floating dtype of the module's first parameter or buffer, else torch's default."""
+    tensor = _first_floating(module)
+    return torch.get_default_dtype() if tensor is None else tensor.dtype
+
+
+def device_of(module: nn.Module) -> torch.device | None:
+    """Device of the module's first parameter or buffer; None when it has none."""
+    tensor = _first_floating(module)
+    return None if tensor is None else tensor.device
+
+
+def _first_floating(module: nn.Module) -> Tensor | None:
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.is_floating_point() or tensor.is_complex():
+            return tensor
+    return None
+
+
+def _channels(branch: nn.Module) -> list[int]:
+    """Numbers of input channels that the branch's layers and weights suggest, first layer first."""
+    found: list[int] = []
+    for module in branch.modules():
+        for name in ("in_channels", "num_features", "num_channels", "in_features"):
+            value = getattr(module, name, None)
+            if isinstance(value, int) and value > 0:
+                found.append(value)
+        shape = getattr(module, "normalized_shape", None)
+        if isinstance(shape, tuple | list) and shape and isinstance(shape[0], int):
+            found.extend((shape[0], shape[-1]))
+    for tensor in branch.parameters():
+        if not isinstance(tensor, UninitializedTensorMixin):
+            found.extend(int(n) for n in (*tensor.shape[1:2], *tensor.shape[:1]))
+    return list(dict.fromkeys(n for n in found if n > 0))
+
+
+def _ranks(branch: nn.Module) -> list[int]:
+    """Numbers of spatial axes, the likeliest first."""
+    found: list[int] = []
+    for module in branch.modules():
+        name = type(module).__name__
+        if type(module).__module__.startswith("torch.nn") and (
+            told := re.search(r"([123])d$", name)
+        ):
+            found.append(int(told[1]))
+    for tensor in branch.parameters():
+        if not isinstance(tensor, UninitializedTensorMixin) and 3 <= tensor.dim() <= 5:
+            found.append(tensor.dim() - 2)
+    return list(dict.fromkeys([*found, 2, 1, 3]))[: 1 if found else 3]
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No gradients, and every random generator as it was."""
+    python = random.getstate()
+    numpy = sys.modules.get("numpy")
+    state = numpy.random.get_state() if numpy is not None else None
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        if numpy is not None:
+            numpy.random.set_state(state)
+
+
+def smallest_input(
+    branch: nn.Module, channels: int | None, sizes: tuple[int, ...], limit: int = 512
+) -> int | None:
+    """Smallest square input that the branch accepts, if it refuses ``sizes`` for its size.
+
+    >>> smallest_input(nn.Conv2d(3, 8, 7), 3, (5, 5))
+    7
+    """
+    with _undisturbed():
+        runner = _Runner(branch)
+        count = _GUESSES[0] if channels is None else channels
+        if runner.run(count, sizes) is not None:
+            return None
+        for n in range(1, limit):
+            if runner.run(count, (n,) * len(sizes)) is not None:
+                return n if n > min(sizes) else None
+    return None
