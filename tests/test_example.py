@@ -27,6 +27,14 @@ def test_the_first_layer_tells_the_shape(model, shapes):
     model(*example.tensors)
 
 
+def test_a_size_that_the_model_runs_with():
+    lenet = nn.Sequential(
+        nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(16 * 4 * 4, 10),
+    )  # fmt: skip
+    assert infer_example(lenet).shapes == "1,1,28,28"
+
+
 def test_the_models_own_dtype():
     (tensor,) = infer_example(nn.Conv2d(3, 3, 1).double()).tensors
     assert tensor.dtype is torch.float64

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from torchskip.errors import SpecError
+from torchskip.trace import trace
 
 __all__ = ["Example", "infer_example", "parse_shapes", "sniff_example"]
 
@@ -55,7 +56,8 @@ def infer_example(model: nn.Module, file: Path | None = None) -> Example:
     In this order: a tensor that the model's own `file` makes with literal sizes
     (``torch.rand(1, 3, 32, 32)``) and whose channels fit; the size that timm records for the
     model; the first layer with weights, in the order of construction: its channels, and 32
-    pixels for networks that shrink their input at most eightfold, else 224.
+    pixels for networks that shrink their input at most eightfold, else 224, or the next size
+    that the model runs with.
 
     >>> infer_example(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())).shapes
     '1,3,32,32'
@@ -75,8 +77,12 @@ def infer_example(model: nn.Module, file: Path | None = None) -> Example:
             "mend: --input 1,3,224,224 (or pass an example tensor)"
         )
     name, layer = first
-    shape = _shape_for(layer, model)
-    return _example(model, shape, f"inferred from {name} ({type(layer).__name__})")
+    reason = f"inferred from {name} ({type(layer).__name__})"
+    examples = [_example(model, shape, reason) for shape in _shapes_for(layer, model)]
+    for example in examples:
+        if trace(model, *example.tensors, device="meta").failure is None:
+            return example
+    return examples[0]
 
 
 def sniff_example(file: Path) -> Iterator[tuple[tuple[int, ...], int]]:
@@ -149,16 +155,18 @@ def _fits(first: tuple[str, nn.Module], shape: tuple[int, ...]) -> bool:
     return len(shape) == _rank(layer) + 2 and shape[1] == _channels(layer)
 
 
-def _shape_for(layer: nn.Module, model: nn.Module) -> tuple[int, ...]:
-    rank = _rank(layer)
+def _shapes_for(layer: nn.Module, model: nn.Module) -> list[tuple[int, ...]]:
+    """Shapes to try, the likeliest first."""
+    rank, channels = _rank(layer), _channels(layer)
     if isinstance(layer, nn.Embedding):
-        return (1, 16)
+        return [(1, 16)]
     if rank == 0:
-        return (1, _channels(layer))
+        return [(1, channels), (1, 16, channels), (1, channels, 1, 1), (1, 3, 32, 32)]
     shrink = prod(max(_strides(m), default=1) for m in model.modules())
     # Three-dimensional maps of 224 pixels would be gigabytes in a real forward pass.
-    size = {1: 128, 2: 32, 3: 32} if shrink <= 8 else {1: 1024, 2: 224, 3: 64}
-    return (1, _channels(layer), *(size[rank],) * rank)
+    usual = {1: (128, 1024), 2: (32, 224), 3: (32, 64)}[rank]
+    sizes = [*(usual if shrink <= 8 else usual[::-1]), 28, 64, 96, 128, 256, 299]
+    return [(1, channels, *(size,) * rank) for size in dict.fromkeys(sizes)]
 
 
 def _strides(module: nn.Module) -> tuple[int, ...]:
