@@ -32,6 +32,17 @@ class ArmAccount:
     layers: int
     detached: bool
 
+    @property
+    def chain(self) -> str:
+        """The steps joined by arrows, with a shape wherever it changes."""
+        if not self.steps:
+            return f"identity {self.shape}"
+        words, before = [], ""
+        for name, _, sizes in self.steps:
+            words.append(f"{name} {sizes}" if sizes != before else name)
+            before = sizes
+        return " → ".join(words)
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -72,7 +83,8 @@ def accounts(graph: Graph, skips: Sequence[SkipPath], chain: Outline) -> tuple[A
 def _account(graph: Graph, skip: SkipPath, chain: Outline, number: int) -> Account:
     join = graph.nodes[skip.join]
     failed = graph.failure is not None and graph.failure.node == skip.join
-    arms = tuple(_arm(graph, arm, chain, join.module) for arm in skip.arms)
+    ordered = sorted(skip.arms, key=lambda arm: arm.role != "branch")
+    arms = tuple(_arm(graph, arm, chain, join.module) for arm in ordered)
     marks = []
     if failed:
         marks.append("fails")

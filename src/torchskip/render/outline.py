@@ -38,7 +38,8 @@ class Group:
     """The steps `first` to `last` under one module path; a leaf group is a single step.
 
     `alike` is how many structurally equal siblings a folded run stands for; `short` is the label
-    less the prefix that it shares with its siblings ("denselayer7" among its like is "7").
+    less the prefix that it shares with its siblings ("denselayer7" among its like is "7"). A
+    `gathered` group is no module: it holds neighbours.
     """
 
     label: str
@@ -49,6 +50,7 @@ class Group:
     children: tuple[Group, ...] = ()
     alike: int = 1
     short: str = ""
+    gathered: bool = False
 
     @property
     def size(self) -> int:
@@ -200,15 +202,16 @@ def _stem(label: str) -> str:
 
 def _span(run: tuple[Group, ...]) -> Group:
     label = f"{run[0].label}–{run[-1].label}"
-    return Group(label, "", run[0].module.rpartition(".")[0], run[0].first, run[-1].last, run)
+    parent = run[0].module.rpartition(".")[0]
+    return Group(label, "", parent, run[0].first, run[-1].last, run, gathered=True)
 
 
-def signature(group: Group, steps: Sequence[Step]) -> tuple[object, ...]:
+def signature(group: Group, steps: Sequence[Step], shapes: bool = True) -> tuple[object, ...]:
     """Return what makes two groups structurally equal: types, order and output shapes."""
     return (
         group.type,
         *(
-            (step.label if not step.type else "", step.type, step.shape)
+            (step.type or step.label, step.shape if shapes else ())
             for step in steps[group.first : group.last + 1]
         ),
     )

@@ -54,7 +54,7 @@ def terrain(graph: Graph, outline: Outline, skips: Sequence[SkipPath] = ()) -> t
     extents = _extents(graph)
     level: list[_Extent] = []
     for step in outline.steps:
-        outputs = [value for node in step.nodes for value in graph.nodes[node].outputs]
+        outputs = [graph.nodes[node].outputs[0] for node in step.nodes if graph.nodes[node].outputs]
         if outputs:
             level.append(extents[outputs[-1]])
         else:

@@ -18,6 +18,9 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 # a page, where they would move the cursor, reverse the line or be no character at all.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
+# What the dispatcher adds to an operation's name: how it runs, not what it does.
+_VARIANT = re.compile("^_*(native_|fused_|unsafe_)?|(_legit|_no_training|_with_indices|_copy)*_*$")
+
 
 def plain(text: str) -> str:
     r"""Return the text with every character that is not printable replaced by U+FFFD.
@@ -42,10 +45,12 @@ def operation(op: str) -> str:
 
     >>> operation("aten.add_.Tensor"), operation("module.LSTM")
     ('add', 'LSTM')
+    >>> operation("aten._native_batch_norm_legit_no_training.default")
+    'batch_norm'
     """
     parts = op.split(".")
     name = parts[1] if len(parts) > 1 else parts[0]
-    return plain(name.strip("_").removeprefix("native_") or name)
+    return plain(_VARIANT.sub("", name) or name)
 
 
 def place(source: Source | None, root: str | None = None) -> str:
