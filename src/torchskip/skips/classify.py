@@ -1,0 +1,307 @@
+"""Is a join a skip connection, and of which kind?
+
+The rules follow docs/kinds.md. Depth counts layers; a bare pooling, resize or padding counts
+as one layer, an identity as none. The shortcut is the shallower arm; it bypasses the branch
+when it is an identity, or when the branch is at least twice as deep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from torchskip.graph import Kind
+from torchskip.skips.flow import Flow, Route
+from torchskip.skips.joins import Join, glue_back
+from torchskip.skips.parts import channel_axes, disjoint
+
+__all__ = ["Found", "judge"]
+
+_PAIRS = 48  # arms beyond which pairs are not searched: no network joins so many in one place
+_DEEP = 6  # layers of a branch that only climbs, to be an encoder and decoder (UNETR, DPT)
+_SOFTMAX_NEAR = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A join that is a skip: its split, kind and the way along every arm."""
+
+    join: Join
+    split: int
+    kind: Kind
+    arms: tuple[int, ...]
+    routes: tuple[Route, ...]
+    shortcuts: frozenset[int]  # positions in `arms`
+    notes: tuple[str, ...] = ()
+
+
+def judge(flow: Flow, join: Join) -> Found | None:
+    """Return the skip that `join` closes, None where it closes none."""
+    if len(join.arms) < 2:
+        return None
+    if join.family == "gate":
+        return _gate(flow, join)
+    found = _concat(flow, join) if join.family == "concat" else _sum(flow, join)
+    if found is not None and join.highway:
+        found = replace(found, kind="gate")
+    return found
+
+
+# ---- gates
+
+
+def _gate(flow: Flow, join: Join) -> Found | None:
+    """A product with a sigmoid or softmax whose arm holds a layer: squeeze-and-excitation.
+
+    The scaled arm is the split value itself, unless the gate is smaller than it (one weight per
+    channel or position): a gated linear unit halves one value and its gate is of equal shape.
+    """
+    main, control = join.arms
+    split = flow.split([main], full=[control])
+    if split is None:
+        return None
+    (route,) = flow.routes(split, [main])
+    (gate,) = flow.routes(split, [control], full=True)
+    if gate.layers + gate.pools + gate.reductions == 0:
+        return None
+    shapes = flow.graph.values
+    narrow = _count(shapes[control].shape) < _count(shapes[main].shape)
+    if route.layers + route.products and not (narrow and gate.layers):
+        return None
+    if disjoint(flow, split, main, control):
+        return None
+    return Found(join, split, "gate", join.arms, (route, gate), frozenset((0,)))
+
+
+# ---- sums
+
+
+def _sum(flow: Flow, join: Join) -> Found | None:
+    split = flow.split(join.arms)
+    if split is None:
+        return None
+    routes = flow.routes(split, join.arms)
+    order = sorted(range(len(routes)), key=lambda i: _shallow(routes[i]))
+    short, branch = routes[order[0]], routes[order[-1]]
+    pair = join.arms[order[0]], join.arms[order[-1]]
+    if branch.layers == 0 and (branch.pools == 0 or join.merge == "sub"):
+        return None  # arithmetic inside one layer: an activation, a norm, `pool(x) - x`
+    if disjoint(flow, split, *pair) or _conditions(flow, join, pair[0], short):
+        return None
+    if _logits(flow, join, routes):
+        return None
+    long = _long(branch, short, len(routes))
+    if short.depth:
+        if not _bypasses(short, branch, spare=1):
+            return None
+        if len(routes) > 2 and not long:
+            return None  # parallel branches (RepVGG's convolutions, heads of a pyramid)
+        if not _reaches(flow, join):
+            return None  # two queries of a gate (additive attention)
+    kind: Kind = "long" if long else "projection" if short.depth else "identity"
+    shortcuts = frozenset(i for i in order if routes[i].depth == short.depth)
+    if len(shortcuts) == len(routes):
+        shortcuts = frozenset(order[:1])
+    return Found(join, split, kind, join.arms, tuple(routes), shortcuts, _notes(flow, short))
+
+
+def _conditions(flow: Flow, join: Join, short: int, route: Route) -> bool:
+    """Whether the shallower arm is one number per channel: a time embedding, a global context."""
+    node = flow.graph.nodes[join.node]
+    if not node.outputs:
+        return False
+    whole = flow.graph.values[node.outputs[0]].shape
+    mine = flow.graph.values[short].shape
+    if _spread(mine, whole):
+        return True
+    if len(whole) < 3 or not route.depth:
+        return False
+    shapes = [flow.graph.values[v].shape for v in route.values[1:]]
+    return any(_spread(s, whole) for s in shapes if len(s) == len(whole))
+
+
+def _spread(mine: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether a shape has lost all positions that the whole has (axes after the channels')."""
+    mine = (1,) * (len(whole) - len(mine)) + mine
+    if len(whole) >= 4:
+        axes = range(2, len(whole))
+        inner = range(1, len(whole) - 1)  # channels last
+        return any(
+            all(mine[i] == 1 for i in group) and any(whole[i] > 1 for i in group)
+            for group in (axes, inner)
+        )
+    return len(whole) == 3 and whole[1] > 1 and mine[1] == 1
+
+
+def _logits(flow: Flow, join: Join, routes: list[Route]) -> bool:
+    """Whether the sum is of attention logits: products of two signals on the way to a softmax."""
+    if not any(_contracts(flow, route) for route in routes):
+        return False
+    ahead = list(flow.graph.nodes[join.node].outputs[:1])
+    for _ in range(_SOFTMAX_NEAR):
+        users = [n for v in ahead for n in flow.consumers[v]]
+        if any(flow.names[n] in ("_softmax", "softmax", "_safe_softmax") for n in users):
+            return True
+        ahead = [
+            flow.graph.nodes[n].outputs[0]
+            for n in users
+            if flow.roles[n] == "glue" and flow.graph.nodes[n].outputs
+        ]
+        ahead = list(dict.fromkeys(ahead))[:8]
+    return False
+
+
+def _contracts(flow: Flow, route: Route) -> bool:
+    layers = [n for n in route.nodes if flow.roles[n] == "layer"]
+    return bool(layers) and len(flow.signals[layers[-1]]) > 1
+
+
+def _reaches(flow: Flow, join: Join) -> bool:
+    """Whether the sum's signal reaches the output, and not only through a gate's control."""
+    outputs = flow.graph.outputs
+    if flow.graph.failure is not None or not outputs:
+        return True
+    out = flow.graph.nodes[join.node].outputs
+    if not out:
+        return True
+    return any(flow.signal[v] >> out[0] & 1 for v in outputs) or not any(
+        flow.full[v] >> out[0] & 1 for v in outputs
+    )
+
+
+# ---- concatenations
+
+
+def _concat(flow: Flow, join: Join) -> Found | None:
+    if join.axis != 0 and join.axis not in channel_axes(flow, join.node):
+        return None  # tokens beside tokens, positions beside positions
+    found = _bare(flow, join) or _bare_pair(flow, join) or _projected(flow, join)
+    if found is None or join.axis != 0 or len(_shape(flow, join)) < 3:
+        return found
+    return replace(found, notes=(*found.notes, "concatenates along the batch axis"))
+
+
+def _bare(flow: Flow, join: Join) -> Found | None:
+    """One arm is the common split value itself, or a part of it."""
+    split = flow.split(join.arms)
+    if split is None:
+        return None
+    routes = flow.routes(split, join.arms)
+    shorts = [i for i, r in enumerate(routes) if r.depth == 0]
+    if not shorts or not any(r.layers for r in routes):
+        return None
+    return _concat_found(flow, join, split, routes, shorts)
+
+
+def _bare_pair(flow: Flow, join: Join) -> Found | None:
+    """One arm is the value that another comes from, though not all do (deep aggregation)."""
+    best: tuple[int, int] | None = None
+    for one, other in combinations(join.arms[:_PAIRS], 2):
+        split = flow.split((one, other))
+        if split is None or (best is not None and split >= best[0]):
+            continue
+        routes = flow.routes(split, (one, other))
+        depths = sorted((r.depth, r.layers) for r in routes)
+        if depths[0][0] == 0 and depths[1][1] > 0:
+            best = split, one
+    if best is None:
+        return None
+    split = best[0]
+    arms = tuple(v for v in join.arms if flow.between(split, v))
+    routes = flow.routes(split, arms)
+    shorts = [i for i, r in enumerate(routes) if r.depth == 0]
+    return _concat_found(flow, replace(join, arms=arms), split, routes, shorts)
+
+
+def _projected(flow: Flow, join: Join) -> Found | None:
+    """The shallowest arm holds a layer or a pooling."""
+    split = flow.split(join.arms)
+    if split is None:
+        return None
+    routes = flow.routes(split, join.arms)
+    order = sorted(range(len(routes)), key=lambda i: _shallow(routes[i]))
+    short, branch = routes[order[0]], routes[order[-1]]
+    long = _long(branch, short, len(routes))
+    if long:
+        if 2 * short.depth > branch.layers:
+            return None
+        return _concat_found(flow, join, split, routes, order[:1])
+    starts = sum(
+        1
+        for n in flow.consumers[split]
+        if split in flow.signals[n]
+        and any(flow.signal[a] >> v & 1 for v in flow.graph.nodes[n].outputs for a in join.arms)
+    )
+    apart = disjoint(flow, split, join.arms[order[0]], join.arms[order[-1]])
+    if short.layers + short.products == 0:  # a pooling, padding or resize alone
+        if not apart and (starts > 2 or branch.layers < 2):
+            return None  # one convolution beside a pooling: two ways to downsample (Inception)
+    elif starts > 2 or 3 * short.depth > branch.layers:
+        return None  # parallel branches (Inception, ASPP, ShuffleNet v2's strided unit)
+    return _concat_found(flow, join, split, routes, order[:1])
+
+
+def _concat_found(
+    flow: Flow, join: Join, split: int, routes: list[Route], shorts: list[int]
+) -> Found | None:
+    others = [i for i in range(len(routes)) if i not in shorts]
+    if not others:
+        return None
+    branch = max((routes[i] for i in others), key=_shallow)
+    short = routes[shorts[0]]
+    apart = any(disjoint(flow, split, join.arms[s], join.arms[o]) for s in shorts for o in others)
+    kind: Kind
+    if _long(branch, short, len(routes)):
+        kind = "long"
+    elif short.depth and not short.layers + short.products:
+        kind = "pool-concat"
+    elif apart:
+        kind = "split-concat"
+    else:
+        kind = "concat"
+    return Found(join, split, kind, join.arms, tuple(routes), frozenset(shorts))
+
+
+# ---- shared
+
+
+def _shallow(route: Route) -> tuple[int, int, int]:
+    return route.depth, route.layers, len(route.nodes)
+
+
+def _bypasses(short: Route, branch: Route, spare: int) -> bool:
+    """Whether the shortcut's layers are few beside the branch's."""
+    if short.layers + short.products == 0:
+        return branch.layers >= spare
+    return 2 * short.depth <= branch.layers
+
+
+def _long(branch: Route, short: Route, arms: int) -> bool:
+    """Whether the branch is an encoder and decoder: down and up, or deep and then up."""
+    if branch.layers == 0:
+        return False
+    if branch.bends:
+        return True
+    deep = branch.layers >= max(_DEEP, 3 * short.depth)
+    return arms == 2 and branch.climbs and deep
+
+
+def _notes(flow: Flow, short: Route) -> tuple[str, ...]:
+    kinds = [flow.roles[n] for n in short.nodes]
+    if short.depth == 0 and "norm" in kinds:
+        return ("the shortcut is normalised",)
+    return ()
+
+
+def _shape(flow: Flow, join: Join) -> tuple[int, ...]:
+    return flow.graph.values[flow.graph.nodes[join.node].inputs[0]].shape
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    count = 1
+    for n in shape:
+        count *= n
+    return count
+
+
+__all__ += ["glue_back"]

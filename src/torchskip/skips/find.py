@@ -1,0 +1,173 @@
+"""Find the skip connections of a graph."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from torchskip.graph import Arm, Graph, SkipPath
+from torchskip.skips.align import alignment
+from torchskip.skips.classify import Found, judge
+from torchskip.skips.flow import Flow, Route
+from torchskip.skips.joins import Join, glue_back, joins, only_use
+
+__all__ = ["find_skips"]
+
+
+def find_skips(graph: Graph) -> tuple[SkipPath, ...]:
+    """Return every skip connection of `graph`, in the order of their joins.
+
+    A skip is two arms that part at a value (the latest that both come from) and meet in a sum,
+    a concatenation or a gated product, one of them with fewer layers than the other. What
+    counts as which kind is defined in docs/kinds.md.
+    """
+    flow = Flow(graph)
+    found: dict[int, Found] = {}
+    for join in joins(flow):
+        skip = judge(flow, join)
+        if skip is None:
+            continue
+        for node in _contained(flow, skip, found):
+            del found[node]
+        found[join.node] = skip
+    dense = _dense(flow, found)
+    live = _live(graph)
+    return tuple(_path(flow, found[node], node in dense, live) for node in sorted(found))
+
+
+def _contained(flow: Flow, skip: Found, found: dict[int, Found]) -> list[int]:
+    """Return the earlier joins that are one skip with this one."""
+    inside = [node for node in skip.join.inner if node in found]
+    if skip.join.highway:
+        for n in flow.gates:
+            out = flow.graph.nodes[n].outputs
+            if n in found and out and out[0] in _operands(flow, skip.join):
+                inside.append(n)
+    if skip.join.family == "concat":
+        return inside
+    for value in skip.join.arms if skip.join.family == "gate" else _operands(flow, skip.join):
+        n = flow.producer[value]
+        before = found.get(n) if n is not None else None
+        if n is None or before is None or before.join.family != skip.join.family:
+            continue
+        if before.split == skip.split and _feeds(flow, skip.join, value):
+            if skip.join.family == "gate" or _one_sum(flow, before, skip, value):
+                inside.append(n)
+    return inside
+
+
+def _operands(flow: Flow, join: Join) -> list[int]:
+    return [glue_back(flow, v) for v in flow.signals[join.node]]
+
+
+def _feeds(flow: Flow, join: Join, value: int) -> bool:
+    """Whether `value` goes nowhere but, through glue, into the join."""
+    while True:
+        users = flow.consumers[value]
+        if len(users) != 1 or value in flow.graph.outputs:
+            return False
+        if users[0] == join.node:
+            return True
+        node = flow.graph.nodes[users[0]]
+        if not node.outputs or glue_back(flow, node.outputs[0]) == node.outputs[0]:
+            return False
+        value = node.outputs[0]
+
+
+def _one_sum(flow: Flow, before: Found, skip: Found, value: int) -> bool:
+    """Whether ``(x + f(x)) + g(x)`` is one skip with two branches.
+
+    It is, unless the second term is once more the raw shortcut.
+    """
+    if before.join.merge == "sub":
+        return True
+    raw = all(not before.routes[i].nodes for i in before.shortcuts)
+    again = any(
+        not route.nodes
+        for arm, route in zip(skip.arms, skip.routes, strict=True)
+        if glue_back(flow, arm) != value
+    )
+    return not (raw and again)
+
+
+def _dense(flow: Flow, found: dict[int, Found]) -> set[int]:
+    """Return the concatenations that share a bare value with another: DenseNet."""
+    bare: dict[int, set[int]] = {}
+    for node, skip in found.items():
+        if skip.kind == "concat":
+            arms = [skip.arms[i] for i in skip.shortcuts]
+            bare[node] = {v for arm in arms for v in _pieces(flow, arm)}
+    seen = Counter(v for pieces in bare.values() for v in pieces)
+    return {node for node, pieces in bare.items() if any(seen[v] > 1 for v in pieces)}
+
+
+def _pieces(flow: Flow, arm: int) -> set[int]:
+    """Return the values that an arm is made of by form and concatenation alone."""
+    todo, pieces, seen = [arm], set(), set()
+    while todo:
+        value = glue_back(flow, todo.pop(), scaled=False)
+        if value in seen:
+            continue
+        seen.add(value)
+        n = flow.producer[value]
+        name = flow.names[n] if n is not None else ""
+        if n is not None and name in ("cat", "slice", "split", "split_with_sizes", "chunk"):
+            todo.extend(flow.graph.nodes[n].inputs)
+        else:
+            pieces.add(value)
+    return pieces
+
+
+def _live(graph: Graph) -> set[int]:
+    """Return the nodes that the model's output depends on."""
+    if graph.failure is not None or not graph.outputs:
+        return set(range(len(graph.nodes)))
+    todo = list(graph.outputs)
+    values, nodes = set(todo), set()
+    while todo:
+        n = graph.values[todo.pop()].producer
+        if n is None or n in nodes:
+            continue
+        nodes.add(n)
+        for v in graph.nodes[n].inputs:
+            if v not in values:
+                values.add(v)
+                todo.append(v)
+    return nodes
+
+
+def _path(flow: Flow, skip: Found, dense: bool, live: set[int]) -> SkipPath:
+    graph = flow.graph
+    arms = tuple(
+        _arm(graph, route, "shortcut" if i in skip.shortcuts else "branch")
+        for i, route in enumerate(skip.routes)
+    )
+    offset, apart = alignment(flow, skip)
+    notes = skip.notes + ((apart,) if apart else ())
+    failure = graph.failure
+    if failure is not None and failure.node == skip.join.node:
+        notes += ("failed",)
+    return SkipPath(
+        kind="dense" if dense else skip.kind,
+        merge=skip.join.merge,
+        split=skip.split,
+        join=skip.join.node,
+        arms=tuple(sorted(arms, key=lambda a: a.role != "branch")),
+        alignment=offset,
+        live=skip.join.node in live,
+        notes=notes,
+    )
+
+
+def _arm(graph: Graph, route: Route, role: str) -> Arm:
+    start = graph.values[route.values[0]].requires_grad
+    stopped = start is not False and any(
+        graph.values[v].requires_grad is False for v in route.values[1:]
+    )
+    stopped = stopped or (graph.grad and any(not graph.nodes[n].grad for n in route.nodes))
+    return Arm(
+        role="shortcut" if role == "shortcut" else "branch",
+        values=route.values,
+        nodes=route.nodes,
+        layers=route.layers + route.pools,
+        detached=stopped,
+    )
