@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,21 +14,27 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchskip.trace.locate import Calls, here, inside_function
 from torchskip.trace.memory import Memories, Memory, extent
 from torchskip.trace.schema import Plan, plain, plan
+from torchskip.trace.shapes import RULES
 from torchskip.trace.standin import StandIns
 from torchskip.trace.tape import Draft, Tape
 from torchskip.trace.tree import leaves
+from torchskip.trace.verdict import verdict
 
-__all__ = ["AutocastMet", "Recorder"]
+__all__ = ["Recorder"]
 
+_ATTENTION: dict[str, object] = {
+    "query": None,
+    "key": None,
+    "value": None,
+    "attn_mask": None,
+    "dropout_p": 0.0,
+    "is_causal": False,
+    "scale": None,
+    "enable_gqa": False,
+}
+_COPY = torch.ops.aten.copy_.default
 # They decompose into hundreds of operations or hide their arms in one kernel: one node each.
 _OPAQUE = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
-
-
-class AutocastMet(BaseException):
-    """Autocast does nothing on meta tensors: the pass starts again on fake ones.
-
-    No `Exception`, so that a forward does not catch it.
-    """
 
 
 class _Track:
@@ -63,6 +70,12 @@ class Recorder(TorchDispatchMode):
         self._real = stand_ins.rung == "real"
         self._paused = 0
         self._hidden = False  # inside a custom autograd function
+        self._rules = RULES if stand_ins.rung == "meta" else {}
+        self.verdict: str | None = None  # what the failed operation says on real tensors
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else every operation pays for a wrapper that keeps compilers out
 
     # ---- the model's ends
 
@@ -112,8 +125,6 @@ class Recorder(TorchDispatchMode):
                 split = func.decompose(*args, **kwargs)
             if split is not NotImplemented:
                 return split
-        if self.stand_ins.rung == "meta" and torch._C._is_any_autocast_enabled():
-            raise AutocastMet
         tensors = _tensors(scheme, args, kwargs)
         if self._paused:
             args, kwargs = self._stand_in(scheme, tensors, args, kwargs, frozenset())
@@ -137,6 +148,8 @@ class Recorder(TorchDispatchMode):
             value = self._value(tensor)
             if value is not None:
                 held[id(tensor)] = value
+        if func is _COPY and _onto_itself(tensors):  # what `y[:, :2] += z` ends with
+            return func(*args, **kwargs)
         inputs = [
             (place, held[id(t)])
             for place, t in tensors
@@ -148,13 +161,18 @@ class Recorder(TorchDispatchMode):
         if live or overwrites:
             draft = self._draft(scheme, args, kwargs, tensors, inputs if scheme.reads else [], held)
             draft.inplace = bool(written)
+            draft.view = not written and any(scheme.views)
         args, kwargs = self._stand_in(scheme, tensors, args, kwargs, frozenset(held))
-        try:
-            result = func(*args, **kwargs)
-        except Exception as error:
-            if draft is not None:
-                self.failed = error, draft
-            raise
+        rule = self._rules.get(func)
+        result = NotImplemented if rule is None else rule(*args, **kwargs)
+        if result is NotImplemented:
+            try:
+                result = func(*args, **kwargs)
+            except Exception as error:
+                if draft is not None:
+                    self.failed = error, draft
+                    self.verdict = None if self._real else verdict(func, args, kwargs)
+                raise
         if draft is None:
             self._constant(tensors, result)
             return result
@@ -165,27 +183,70 @@ class Recorder(TorchDispatchMode):
         """Run `module`, as one node if it is a recurrent or an attention layer."""
         if self._paused or not isinstance(module, _OPAQUE) or not _is_torchs(module):
             return module._call_impl(*args, **kwargs)  # type: ignore[no-untyped-call]
-        tensors = [*leaves(args), *((k, t) for k, t in leaves(kwargs))]
-        inputs = [(place, v) for place, t in tensors if (v := self._value(t)) is not None]
-        constants = [(p, t) for p, t in tensors if self._value(t) is None]
-        constants += list(module.named_parameters(recurse=True))
-        draft = Draft(f"module.{type(module).__name__}", inputs, self.calls.stack[-1], here())
-        draft.grad = torch.is_grad_enabled()
-        draft.constants = [self._describe(p, t) for p, t in constants]
+        draft = Draft(f"module.{type(module).__name__}", [], self.calls.stack[-1], here())
+        return self._as_one(
+            draft,
+            list(leaves(dict(zip(_arguments(type(module)), args, strict=False)) | kwargs)),
+            list(module.named_parameters()),
+            lambda: module._call_impl(*args, **kwargs),  # type: ignore[no-untyped-call]
+        )
+
+    def _as_one(
+        self,
+        draft: Draft,
+        tensors: list[tuple[str, torch.Tensor]],
+        parameters: list[tuple[str, nn.Parameter]],
+        run: Callable[[], Any],
+    ) -> Any:
+        """Run something whose operations stay hidden behind one node."""
+        self._hidden = not torch.is_grad_enabled() and inside_function()
+        held = [(place, t, self._value(t)) for place, t in tensors]
+        draft.inputs = [(place, v) for place, _, v in held if v is not None]
+        draft.grad = torch.is_grad_enabled() or self._hidden
+        constants = [(place, t) for place, t, v in held if v is None]
+        draft.constants = [self._describe(p, t) for p, t in (*constants, *parameters)]
         self._paused += 1
         try:
-            result = module._call_impl(*args, **kwargs)  # type: ignore[no-untyped-call]
+            result = run()
         except Exception as error:
-            if inputs:
-                self.failed = error, draft
+            if draft.inputs:
+                self.failed, self.verdict = (error, draft), None
             raise
         finally:
             self._paused -= 1
-        if inputs:
+        if draft.inputs:
             node = self.tape.node(draft)
             for _, tensor in leaves(result):
                 self._born(tensor, node)
         return result
+
+    @contextmanager
+    def patches(self) -> Iterator[None]:
+        """Stand in for modules' calls and for fused attention while inside."""
+        functional = nn.functional
+        fused = functional.scaled_dot_product_attention
+        owner = threading.get_ident()
+
+        def attention(*args: Any, **kwargs: Any) -> Any:
+            if self._paused or threading.get_ident() != owner:
+                return fused(*args, **kwargs)
+            given = dict(zip(_ATTENTION, args, strict=False)) | kwargs
+            draft = Draft(
+                "aten.scaled_dot_product_attention.default", [], self.calls.stack[-1], here()
+            )
+            draft.arguments = tuple(
+                (name, plain(given.get(name, default)))
+                for name, default in _ATTENTION.items()
+                if not isinstance(given.get(name), torch.Tensor)
+            )
+            return self._as_one(draft, list(leaves(given)), [], lambda: fused(*args, **kwargs))
+
+        functional.scaled_dot_product_attention = attention
+        try:
+            with self.calls.following(self.opaque):
+                yield
+        finally:
+            functional.scaled_dot_product_attention = fused
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -226,6 +287,7 @@ class Recorder(TorchDispatchMode):
         call, spot = (origin.call, origin.spot) if origin else (self.calls.stack[-1], here())
         sources = written if hidden or old is None else [old, *written]
         draft = Draft("torchskip.alias", [(f"[{i}]", v) for i, v in enumerate(sources)], call, spot)
+        draft.view = True
         draft.grad = origin.grad if origin else torch.is_grad_enabled()
         base = self.tape.base(old)
         value = self.tape.value(
@@ -399,6 +461,21 @@ class Recorder(TorchDispatchMode):
         if redirect and self.stand_ins.rung == "meta" and kwargs["device"] is not None:
             kwargs["device"] = torch.device("meta")
         return args, kwargs
+
+
+def _onto_itself(tensors: list[tuple[str, torch.Tensor]]) -> bool:
+    (_, target), (_, origin) = tensors
+    return target is origin or (
+        not target.is_sparse
+        and _shares(target, origin)
+        and extent(target) == extent(origin)
+        and target.dtype is origin.dtype
+    )
+
+
+def _arguments(kind: type[nn.Module]) -> tuple[str, ...]:
+    code = kind.forward.__code__  # type: ignore[attr-defined]
+    return tuple(code.co_varnames[1 : code.co_argcount])
 
 
 def _is_torchs(module: nn.Module) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from torchskip.trace.memory import extent
 
@@ -62,7 +62,7 @@ class StandIns:
         known = self.known(tensor)
         if known is not None:
             return known
-        if isinstance(tensor, UninitializedTensorMixin):
+        if is_lazy(tensor):
             other = type(tensor)(requires_grad=tensor.requires_grad, device="meta")  # type: ignore[call-arg]
         elif type(tensor) is nn.Parameter or not tensor.is_meta:
             made = self._make(tensor.detach())
@@ -78,7 +78,7 @@ class StandIns:
         known = self.known(tensor)
         if known is not None:
             return known
-        if isinstance(tensor, (UninitializedTensorMixin, FakeTensor)):
+        if is_lazy(tensor) or isinstance(tensor, FakeTensor):
             return tensor
         limit = _SMALL if tensor.is_floating_point() else _SMALL_INTEGERS
         if self.rung == "real" or (

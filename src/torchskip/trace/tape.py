@@ -17,7 +17,7 @@ class Draft:
 
     __slots__ = (
         *("arguments", "call", "constants", "grad", "index"),
-        *("inplace", "inputs", "op", "outputs", "spot"),
+        *("inplace", "inputs", "op", "outputs", "spot", "view"),
     )
 
     def __init__(
@@ -32,6 +32,7 @@ class Draft:
         self.arguments: tuple[tuple[str, object], ...] = ()
         self.constants: list[tuple[str, tuple[int, ...], torch.dtype, tuple[str, ...]]] = []
         self.inplace = False
+        self.view = False  # makes no new memory
         self.grad = True
 
 
@@ -111,37 +112,38 @@ class Tape:
         return None if value is None else self.entries[value].base
 
     def prune(self) -> None:
-        """Drop the detached copies that nobody reads: autograd makes them to save a result."""
+        """Drop the views that nothing reads.
+
+        Autograd makes detached ones to save results, and slice assignment leaves some behind.
+        """
         used = set(self.outputs)
-        for draft in self.nodes:
-            used.update(value for _, value in draft.inputs)
-        used.update(e.base for e in self.entries if e.base is not None)
-        used.update(e.previous for e in self.entries if e.previous is not None)
-        kept = [
-            draft
-            for draft in self.nodes
-            if draft.op != "aten.detach.default" or not used.isdisjoint(draft.outputs)
-        ]
-        if len(kept) == len(self.nodes):
+        lost: set[int | None] = set()
+        for draft in reversed(self.nodes):
+            if draft.view and draft.outputs and used.isdisjoint(draft.outputs):
+                lost.update(draft.outputs)
+                draft.index = -1
+            else:
+                used.update(value for _, value in draft.inputs)
+                used.update(e for v in draft.outputs if (e := self.entries[v].base) is not None)
+        if not lost:
             return
-        lost = {v for d in self.nodes if d.op == "aten.detach.default" for v in d.outputs} - used
-        number: dict[int | None, int | None] = {None: None}
-        entries = []
-        for index, entry in enumerate(self.entries):
-            if index not in lost:
-                number[index] = len(entries)
-                entries.append(entry)
-        places: dict[int | None, int | None] = {None: None}
-        for new, draft in enumerate(kept):
-            places[draft.index] = draft.index = new
-            draft.inputs = [(place, number[v]) for place, v in draft.inputs]  # type: ignore[misc]
-            draft.outputs = [number[v] for v in draft.outputs]  # type: ignore[misc]
-        for entry in entries:
-            entry.producer = places[entry.producer]
-            entry.base, entry.previous = number[entry.base], number[entry.previous]
-        self.nodes, self.entries = kept, entries
-        self.inputs = [number[v] for v in self.inputs]  # type: ignore[misc]
-        self.outputs = [number[v] for v in self.outputs]  # type: ignore[misc]
+        values: dict[Any, Any] = {None: None}
+        nodes: dict[Any, Any] = {None: None}
+        values.update(
+            (old, new)
+            for new, old in enumerate(v for v in range(len(self.entries)) if v not in lost)
+        )
+        self.entries = [e for v, e in enumerate(self.entries) if v not in lost]
+        self.nodes = [draft for draft in self.nodes if draft.index >= 0]
+        for new, draft in enumerate(self.nodes):
+            nodes[draft.index] = draft.index = new
+            draft.inputs = [(place, values[v]) for place, v in draft.inputs]
+            draft.outputs = [values[v] for v in draft.outputs]
+        for entry in self.entries:
+            entry.producer = nodes[entry.producer]
+            entry.base, entry.previous = values[entry.base], values.get(entry.previous)
+        self.inputs = [values[v] for v in self.inputs]
+        self.outputs = [values[v] for v in self.outputs]
 
     def frozen_nodes(self) -> tuple[Node, ...]:
         """Return the nodes of the graph."""
