@@ -12,7 +12,7 @@ from itertools import combinations
 
 from torchskip.graph import Kind
 from torchskip.skips.flow import Flow, Route
-from torchskip.skips.joins import Join, glue_back
+from torchskip.skips.joins import Join
 from torchskip.skips.parts import channel_axes, disjoint
 
 __all__ = ["Found", "judge"]
@@ -302,6 +302,3 @@ def _count(shape: tuple[int, ...]) -> int:
     for n in shape:
         count *= n
     return count
-
-
-__all__ += ["glue_back"]

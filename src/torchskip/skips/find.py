@@ -8,7 +8,7 @@ from torchskip.graph import Arm, Graph, SkipPath
 from torchskip.skips.align import alignment
 from torchskip.skips.classify import Found, judge
 from torchskip.skips.flow import Flow, Route
-from torchskip.skips.joins import Join, glue_back, joins, only_use
+from torchskip.skips.joins import Join, glue_back, joins
 
 __all__ = ["find_skips"]
 
@@ -38,20 +38,23 @@ def _contained(flow: Flow, skip: Found, found: dict[int, Found]) -> list[int]:
     """Return the earlier joins that are one skip with this one."""
     inside = [node for node in skip.join.inner if node in found]
     if skip.join.highway:
-        for n in flow.gates:
-            out = flow.graph.nodes[n].outputs
-            if n in found and out and out[0] in _operands(flow, skip.join):
-                inside.append(n)
+        operands = _operands(flow, skip.join)
+        inside += [
+            n
+            for n in flow.gates
+            if n in found and any(v in operands for v in flow.graph.nodes[n].outputs)
+        ]
     if skip.join.family == "concat":
         return inside
     for value in skip.join.arms if skip.join.family == "gate" else _operands(flow, skip.join):
-        n = flow.producer[value]
-        before = found.get(n) if n is not None else None
-        if n is None or before is None or before.join.family != skip.join.family:
+        maker = flow.producer[value]
+        before = found.get(maker) if maker is not None else None
+        if maker is None or before is None or before.join.family != skip.join.family:
             continue
-        if before.split == skip.split and _feeds(flow, skip.join, value):
-            if skip.join.family == "gate" or _one_sum(flow, before, skip, value):
-                inside.append(n)
+        if before.split != skip.split or not _feeds(flow, skip.join, value):
+            continue
+        if skip.join.family == "gate" or _one_sum(flow, before, skip, value):
+            inside.append(maker)
     return inside
 
 

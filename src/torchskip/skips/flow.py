@@ -67,8 +67,10 @@ class Flow:
         self.graph = graph
         buffers = frozenset(p.name for p in graph.parameters if p.buffer)
         values = graph.values
-        self.roles: list[Role] = [role(node, buffers) for node in graph.nodes]
         self.names = [base_name(node.op) for node in graph.nodes]
+        self.roles: list[Role] = [
+            "resize" if self._gathers(node) else role(node, buffers) for node in graph.nodes
+        ]
         self.producer = [v.producer for v in values]
         self.consumers: list[list[int]] = [[] for _ in values]
         for node in graph.nodes:
@@ -111,6 +113,14 @@ class Flow:
                 return (gate.main,)
         kept = tuple(v for v in inputs if self._carries(v))
         return kept or inputs
+
+    def _gathers(self, node: Node) -> bool:
+        """Whether an index picks positions of a map: nearest interpolation, taken apart."""
+        if self.names[node.index] not in ("index", "_unsafe_index") or not node.outputs:
+            return False
+        before = self.graph.values[node.inputs[0]].shape
+        after = self.graph.values[node.outputs[0]].shape
+        return 2 < len(before) == len(after) and before[:2] == after[:2] and before != after
 
     def _carries(self, value: int) -> bool:
         return not self.graph.values[value].dtype.startswith(("bool", "int", "uint"))
@@ -202,12 +212,7 @@ class Flow:
         product = int(self.products[n])
         other = int(kind in ("pool", "resize", "reduce"))
         best, before = max(
-            (
-                (s.layers, s.products, s.others, s.length),
-                u,
-            )
-            for u in sources
-            for s in (steps[u],)
+            ((s.layers, s.products, s.others, s.length), u) for u in sources for s in (steps[u],)
         )
         down = any(steps[u].down for u in sources)
         return _Step(

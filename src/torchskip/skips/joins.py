@@ -24,9 +24,36 @@ _SUMS = {
     "where": "where",
 }
 _SHAPE_ONLY = frozenset(
-    """view _unsafe_view reshape _reshape_alias unsqueeze squeeze expand permute transpose t clone
-    contiguous alias detach _to_copy to dropout native_dropout feature_dropout lift_fresh view_as
-    as_strided movedim copy constant_pad_nd roll flatten unflatten""".split()
+    [
+        "view",
+        "_unsafe_view",
+        "reshape",
+        "_reshape_alias",
+        "unsqueeze",
+        "squeeze",
+        "expand",
+        "permute",
+        "transpose",
+        "t",
+        "clone",
+        "contiguous",
+        "alias",
+        "detach",
+        "_to_copy",
+        "to",
+        "dropout",
+        "native_dropout",
+        "feature_dropout",
+        "lift_fresh",
+        "view_as",
+        "as_strided",
+        "movedim",
+        "copy",
+        "constant_pad_nd",
+        "roll",
+        "flatten",
+        "unflatten",
+    ]
 )
 
 

@@ -45,10 +45,10 @@ def _regions(flow: Flow, split: int, arm: int) -> set[Region | None]:
 def _region(flow: Flow, node: Node, place: int) -> Region | None:
     name = flow.names[node.index]
     shape = flow.graph.values[node.inputs[0]].shape
-    axis = node.argument("dim", 0)
-    if not isinstance(axis, int) or not shape:
+    given = node.argument("dim", 0)
+    if not isinstance(given, int) or not shape:
         return None
-    axis %= len(shape)
+    axis = given % len(shape)
     if name in _SPLITS:
         sizes = [1 if name == "unbind" else flow.graph.values[v].shape[axis] for v in node.outputs]
         start = sum(sizes[:place])
