@@ -1,0 +1,193 @@
+"""What rules judge: one model's passes, its skips, and what the extra runs showed.
+
+Everything beyond the first pass is found when a rule first asks for it, once, and shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from torchskip.graph import Graph, Module, Parameter, SkipPath
+from torchskip.lint.flow import Flow
+
+__all__ = ["Body", "Evidence", "Gradient", "Pass", "Probes", "Real", "Swap", "Trial"]
+
+Gradient = Literal["flows", "zero", "missing", "nonfinite", "frozen"]
+
+
+class Pass:
+    """One forward pass: its graph, the skips found in it, and its edges turned around."""
+
+    def __init__(self, graph: Graph, find: Callable[[Graph], tuple[SkipPath, ...]]) -> None:
+        self.graph = graph
+        self._find = find
+
+    @cached_property
+    def flow(self) -> Flow:
+        """The graph with its edges turned around."""
+        return Flow(self.graph)
+
+    @cached_property
+    def skips(self) -> tuple[SkipPath, ...]:
+        """The skip connections of this pass."""
+        return self._find(self.graph)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A pass with other input sizes: `shapes` of the tensors given."""
+
+    shapes: tuple[tuple[int, ...], ...]
+    run: Pass
+
+
+@dataclass(frozen=True, slots=True)
+class Real:
+    """A small forward and backward with numbers, in training mode.
+
+    `gradients` says for each parameter what came back from a random projection of all
+    outputs. `forward` and `backward` hold the message of what was raised, empty when nothing.
+    `scales` are the standard deviations of the outputs of each module's first call, in order.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    gradients: Mapping[str, Gradient]
+    forward: str = ""
+    backward: str = ""
+    scales: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """The same pass with every in-place operation made out of place.
+
+    `values` are the largest differences of the outputs on real numbers, None if not compared.
+    """
+
+    run: Pass
+    difference: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What the source of a module's forward says that no graph shows.
+
+    `unread` are names assigned and never read, with their lines.
+    """
+
+    module: str
+    type: str
+    file: str
+    line: int
+    unread: tuple[tuple[str, int], ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """The extra runs, each called at most once."""
+
+    train: Callable[[], tuple[Graph, int | None]]
+    sizes: Callable[[], tuple[tuple[tuple[tuple[int, ...], ...], Graph], ...]]
+    real: Callable[[], Real | None]
+    outplace: Callable[[], Graph]
+    half: Callable[[], Graph]
+    influence: Callable[[tuple[str, ...]], frozenset[str]]
+    bodies: Callable[[], tuple[Body, ...]]
+    find: Callable[[Graph], tuple[SkipPath, ...]]
+    outplace_difference: Callable[[], float | None] = lambda: None
+    expectation: Callable[[str, tuple[int, ...]], float | None] = lambda path, shape: None
+    unstable: Callable[[], bool] = lambda: False
+    registered: Callable[[], tuple[tuple[str, ...], ...]] = lambda: ()
+
+
+class Evidence:
+    """Everything known about one model; rules are functions of it."""
+
+    def __init__(self, graph: Graph, probes: Probes) -> None:
+        self.eval = Pass(graph, probes.find)
+        self._probes = probes
+
+    @cached_property
+    def _training(self) -> tuple[Graph, int | None]:
+        return self._probes.train()
+
+    @cached_property
+    def train(self) -> Pass:
+        """The pass in training mode, with the marked batch."""
+        return Pass(self._training[0], self._probes.find)
+
+    @property
+    def mark(self) -> int | None:
+        """Batch size of the training pass: no axis of another meaning is a multiple of it."""
+        return self._training[1]
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """Evaluation, then training."""
+        return (self.eval, self.train)
+
+    @cached_property
+    def sizes(self) -> tuple[Trial, ...]:
+        """Passes with neighbouring input sizes, in evaluation mode."""
+        return tuple(Trial(s, Pass(g, self._probes.find)) for s, g in self._probes.sizes())
+
+    @cached_property
+    def real(self) -> Real | None:
+        """A small forward and backward with numbers; None when it could not be tried."""
+        return self._probes.real()
+
+    @cached_property
+    def outplace(self) -> Pass:
+        """The evaluation pass with every in-place operation made out of place."""
+        return Pass(self._probes.outplace(), self._probes.find)
+
+    @cached_property
+    def outplace_difference(self) -> float | None:
+        """How far the outputs move when nothing is done in place; None if not compared."""
+        return self._probes.outplace_difference()
+
+    @cached_property
+    def half(self) -> Pass:
+        """The evaluation pass in bfloat16."""
+        return Pass(self._probes.half(), self._probes.find)
+
+    def influences(self, parameters: tuple[str, ...]) -> frozenset[str]:
+        """Those of the parameters whose change moves an output, by running for each of them."""
+        return self._probes.influence(parameters)
+
+    def expectation(self, module: str, shape: tuple[int, ...]) -> float | None:
+        """Mean of a leaf module's output for ones, in training mode; None if it cannot run."""
+        return self._probes.expectation(module, shape)
+
+    @cached_property
+    def unstable(self) -> bool:
+        """Whether two evaluation passes on one input, with two random seeds, differ."""
+        return self._probes.unstable()
+
+    @cached_property
+    def registered(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the modules that are registered more than once and hold parameters."""
+        return self._probes.registered()
+
+    @cached_property
+    def bodies(self) -> tuple[Body, ...]:
+        """What the forwards' sources say."""
+        return self._probes.bodies()
+
+    @cached_property
+    def modules(self) -> Mapping[str, Module]:
+        """Modules by path."""
+        return {module.path: module for module in self.eval.graph.modules}
+
+    @cached_property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """Parameters and buffers by name, as the evaluation pass read them."""
+        return {parameter.name: parameter for parameter in self.eval.graph.parameters}
+
+    def marked(self, size: int) -> bool:
+        """Whether an axis of this size, in the training pass, holds the batch."""
+        return self.mark is not None and size % self.mark == 0

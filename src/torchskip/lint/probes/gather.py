@@ -1,0 +1,116 @@
+"""Bind the probes to one model and its example."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from torchskip.errors import ArgumentError
+from torchskip.graph import Graph
+from torchskip.lint.evidence import Probes, Real
+from torchskip.lint.probes import inputs
+from torchskip.lint.probes.bodies import bodies
+from torchskip.lint.probes.half import half
+from torchskip.lint.probes.outplace import OutOfPlace
+from torchskip.lint.probes.modules import expectation, registered
+from torchskip.lint.probes.real import difference, influence, real, unstable
+from torchskip.lint.report import Ran
+from torchskip.skips import find_skips
+from torchskip.trace import trace
+
+__all__ = ["gather"]
+
+def gather(
+    model: nn.Module, example: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Graph, Probes, list[Ran]]:
+    """Trace the model and return the other runs as functions, with the log of what ran.
+
+    Raises `ArgumentError` when the very first operation refuses the example.
+    """
+    ran: list[Ran] = []
+
+    def logged(name: str, graph: Graph) -> Graph:
+        ran.append(Ran(name, f"{len(graph.nodes)} operations" + _failure(graph)))
+        return graph
+
+    graph = logged("evaluation", trace(model, *example, training=False, **kwargs))
+    failure = graph.failure
+    if failure and not any(node.outputs for node in graph.nodes):
+        raise ArgumentError(
+            f"{type(model).__name__} does not take the example {_words(example)}: "
+            f"{failure.error}: {failure.message.splitlines()[0] if failure.message else ''}"
+            + (f" (in {failure.module!r})" if failure.module else "")
+        )
+    mark = inputs.mark_for(graph) if inputs.batch_of(example) else None
+
+    def train() -> tuple[Graph, int | None]:
+        if mark is not None:
+            marked = inputs.resized(example, batch=mark)
+            found = trace(model, *marked, training=True, **kwargs)
+            if found.failure is None or graph.failure is not None:
+                return logged(f"training, batch {mark}", found), mark
+        return logged("training", trace(model, *example, training=True, **kwargs)), None
+
+    def sizes() -> tuple[tuple[tuple[tuple[int, ...], ...], Graph], ...]:
+        return tuple(
+            (
+                inputs.shapes_of(given),
+                logged(f"size {_words(given)}", trace(model, *given, training=False, **kwargs)),
+            )
+            for given in inputs.neighbours(example)
+        )
+
+    small: list[tuple[Any, ...]] = []
+
+    def small_example() -> tuple[Any, ...]:
+        """At most 64 pixels and a batch of at least two, if the model takes that."""
+        if not small:
+            batch = max(inputs.batch_of(example) or 2, 2)
+            given = inputs.resized(inputs.smaller(example), batch=batch)
+            changed = inputs.shapes_of(given) != inputs.shapes_of(example)
+            if changed and trace(model, *given, training=True, **kwargs).failure is not None:
+                given = inputs.resized(example, batch=batch)
+                if trace(model, *given, training=True, **kwargs).failure is not None:
+                    given = example
+            small.append(given)
+        return small[0]
+
+    def really() -> Real | None:
+        found = real(model, small_example(), kwargs)
+        outcome = "not possible on meta parameters" if found is None else "finished"
+        if found and (found.forward or found.backward):
+            outcome = f"stopped: {found.forward or found.backward}"
+        ran.append(Ran("forward and backward with numbers", outcome))
+        return found
+
+    def outplace() -> Graph:
+        with OutOfPlace():
+            return logged("out of place", trace(model, *example, training=False, **kwargs))
+
+    probes = Probes(
+        train=train,
+        sizes=sizes,
+        real=really,
+        outplace=outplace,
+        outplace_difference=lambda: difference(model, small_example(), kwargs),
+        half=lambda: logged("bfloat16", half(model, example, kwargs)),
+        influence=lambda names: influence(model, small_example(), kwargs, names),
+        expectation=lambda path, shape: expectation(model, path, shape),
+        unstable=lambda: unstable(model, small_example(), kwargs),
+        registered=lambda: registered(model),
+        bodies=lambda: bodies(model),
+        find=find_skips,
+    )
+    return graph, probes, ran
+
+
+def _failure(graph: Graph) -> str:
+    if graph.failure is None:
+        return ""
+    first = graph.failure.message.partition("\n")[0]
+    return f", then {graph.failure.error}: {first}"
+
+
+def _words(example: tuple[Any, ...]) -> str:
+    return " ".join(str(shape) for shape in inputs.shapes_of(example))

@@ -1,0 +1,39 @@
+"""The evaluation pass with parameters and inputs in bfloat16."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torchskip.graph import Graph
+from torchskip.trace import trace
+from torchskip.trace.restore import Snapshot
+
+__all__ = ["half"]
+
+
+def half(model: nn.Module, example: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
+    """Trace ``model.bfloat16()`` without converting the user's model."""
+    snapshot = Snapshot(model)
+    try:
+        snapshot.swap(_parameter, _cast)
+        return trace(
+            model,
+            *(_cast(item) if isinstance(item, Tensor) else item for item in example),
+            training=False,
+            **kwargs,
+        )
+    finally:
+        snapshot.restore()
+
+
+def _cast(tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    return torch.empty_like(tensor, dtype=torch.bfloat16, device="meta")
+
+
+def _parameter(tensor: Tensor) -> Tensor:
+    return nn.Parameter(_cast(tensor), requires_grad=tensor.requires_grad and tensor.is_floating_point())

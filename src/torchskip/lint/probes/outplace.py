@@ -1,0 +1,63 @@
+"""Run a forward with every in-place operation made out of place: what would the join get?
+
+An in-place activation returns the tensor it overwrote, so a trace cannot tell `x = relu_(x)`
+from `y = relu_(x)` followed by a use of `x`. Run out of place, the two differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["OutOfPlace"]
+
+# Names ending in an underscore that do not compute: they change what a tensor is.
+_KEPT = frozenset(
+    "requires_grad_ retain_grad_ detach_ resize_ resize_as_ set_ rename_ share_memory_ "
+    "squeeze_ unsqueeze_ transpose_ t_ swapaxes_ swapdims_ as_strided_ copy_ fill_ zero_ "
+    "normal_ uniform_ bernoulli_ random_ exponential_ geometric_ cauchy_ log_normal_ "
+    "index_fill_ masked_fill_ index_copy_ index_add_ scatter_ scatter_add_ index_put_ put_ "
+    "apply_ map_ map2_ trunc_normal_ kaiming_normal_ xavier_uniform_".split()
+)
+_AUGMENTED = {
+    f"__i{name}__": getattr(torch.Tensor, f"__{name}__")
+    for name in "add sub mul truediv floordiv pow and or xor".split()
+}
+
+
+class OutOfPlace(TorchFunctionMode):
+    """Inside, in-place operations return a new tensor and leave the old one alone."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        name = getattr(func, "__name__", "")
+        if kwargs.get("inplace") is True:
+            kwargs["inplace"] = False
+            return func(*args, **kwargs)
+        if name in _AUGMENTED and args and _tracked(args[0]):
+            return _AUGMENTED[name](*args, **kwargs)
+        if name.endswith("_") and not name.endswith("__") and name not in _KEPT:
+            twin = _twin(name[:-1])
+            if twin is not None and args and _tracked(args[0]):
+                return twin(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def _tracked(tensor: object) -> bool:
+    """Whether the tensor derives from the input: statistics and masks are left to be written."""
+    return isinstance(tensor, Tensor) and tensor.requires_grad and not tensor.is_leaf
+
+
+def _twin(name: str) -> Callable[..., Any] | None:
+    for place in (Tensor, torch, F):
+        twin = getattr(place, name, None)
+        if callable(twin):
+            return twin  # type: ignore[no-any-return]
+    return None

@@ -1,0 +1,174 @@
+"""A small forward and backward with numbers: what comes back to each parameter."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torchskip.lint.evidence import Gradient, Real
+from torchskip.lint.probes.inputs import random_like, shapes_of
+from torchskip.lint.probes.outplace import OutOfPlace
+from torchskip.trace.restore import Snapshot, random_state
+from torchskip.trace.tree import leaves
+
+__all__ = ["borrowed", "difference", "influence", "real", "unstable"]
+
+Arguments = tuple[object, ...]
+
+
+@contextmanager
+def borrowed(model: nn.Module, training: bool) -> Iterator[dict[str, nn.Parameter]]:
+    """The model on copies of its parameters and buffers, on the CPU, then as it was."""
+    with random_state(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        snapshot = Snapshot(model)
+        try:
+            model.train(training)
+            snapshot.swap(_copy, lambda b: b.detach().to("cpu", copy=True))
+            torch.manual_seed(0)
+            yield dict(model.named_parameters())
+        finally:
+            snapshot.restore()
+
+
+def _copy(parameter: Tensor) -> Tensor:
+    return nn.Parameter(
+        parameter.detach().to("cpu", copy=True), requires_grad=parameter.requires_grad
+    )
+
+
+def real(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> Real | None:
+    """Run forward and backward on small random inputs; None for a model without numbers."""
+    if any(p.is_meta for p in model.parameters()):
+        return None
+    given = random_like(example)
+    scales: list[tuple[str, float]] = []
+    with borrowed(model, training=True) as parameters, torch.enable_grad():
+        for path, module in model.named_modules():
+            module.register_forward_hook(_scale(path, scales))
+        try:
+            result = model(*given, **kwargs)
+        except Exception as error:
+            return Real(shapes_of(given), {}, forward=_words(error), scales=tuple(scales))
+        outputs = [t for _, t in leaves(result) if t.is_floating_point() and t.requires_grad]
+        if not outputs:
+            return Real(shapes_of(given), _none(parameters), scales=tuple(scales))
+        generator = torch.Generator().manual_seed(1)
+        loss = sum(
+            (t.float() * torch.randn(t.shape, generator=generator)).sum() for t in outputs
+        )
+        wanted = {n: p for n, p in parameters.items() if p.requires_grad}
+        try:
+            found = torch.autograd.grad(loss, list(wanted.values()), allow_unused=True)  # type: ignore[arg-type]
+        except Exception as error:
+            return Real(shapes_of(given), {}, backward=_words(error), scales=tuple(scales))
+        gradients = _none(parameters)
+        for name, gradient in zip(wanted, found, strict=True):
+            gradients[name] = _kind(gradient)
+        return Real(shapes_of(given), gradients, scales=tuple(scales))
+
+
+def _scale(path: str, scales: list[tuple[str, float]]) -> Any:
+    done = False
+
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        nonlocal done
+        if not done and isinstance(output, Tensor) and output.is_floating_point():
+            done = True
+            if output.numel() > 1:
+                scales.append((path, float(output.detach().float().std())))
+
+    return hook
+
+
+def _none(parameters: dict[str, nn.Parameter]) -> dict[str, Gradient]:
+    return {n: "missing" if p.requires_grad else "frozen" for n, p in parameters.items()}
+
+
+def _kind(gradient: Tensor | None) -> Gradient:
+    if gradient is None:
+        return "missing"
+    if not torch.isfinite(gradient).all():
+        return "nonfinite"
+    return "flows" if gradient.any() else "zero"
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ").partition("\n")[0]
+
+
+def _outputs(
+    model: nn.Module, given: Arguments, kwargs: dict[str, Any], seed: int = 0
+) -> list[Tensor]:
+    torch.manual_seed(seed)
+    found = [t for _, t in leaves(model(*given, **kwargs))]
+    return [t.detach().double() for t in found if t.is_floating_point()]
+
+
+def _carrying(given: Arguments) -> Arguments:
+    """Fresh copies that carry a gradient: the model under suspicion may write to its input."""
+    return tuple(
+        t.clone().requires_grad_() * 1 if isinstance(t, Tensor) and t.is_floating_point() else t
+        for t in given
+    )
+
+
+def influence(
+    model: nn.Module, example: Arguments, kwargs: dict[str, Any], names: tuple[str, ...]
+) -> frozenset[str]:
+    """Those of the parameters whose change moves an output of an evaluation pass."""
+    moved: set[str] = set()
+    if any(p.is_meta for p in model.parameters()):
+        return frozenset()
+    given = random_like(example)
+    with borrowed(model, training=False) as parameters:
+        try:
+            before = _outputs(model, given, kwargs)
+            for name in names:
+                held = parameters[name].detach().clone()
+                with torch.no_grad():
+                    parameters[name].add_(torch.randn_like(held))
+                after = _outputs(model, given, kwargs)
+                with torch.no_grad():
+                    parameters[name].copy_(held)
+                if any(not torch.equal(a, b) for a, b in zip(before, after, strict=True)):
+                    moved.add(name)
+        except Exception:  # a model that does not run for real moves nothing
+            return frozenset(moved)
+    return frozenset(moved)
+
+
+def difference(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> float | None:
+    """How far the outputs of an evaluation pass move when nothing is done in place."""
+    if any(p.is_meta for p in model.parameters()):
+        return None
+    given = random_like(example)
+    with borrowed(model, training=False):
+        try:
+            before = _outputs(model, _carrying(given), kwargs)
+            with OutOfPlace():
+                after = _outputs(model, _carrying(given), kwargs)
+        except Exception:
+            return None
+    return max(
+        (float((a - b).abs().max()) for a, b in zip(before, after, strict=True) if a.numel()),
+        default=0.0,
+    )
+
+
+def unstable(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> bool:
+    """Whether two evaluation passes on one input, with two random seeds, differ."""
+    if any(p.is_meta for p in model.parameters()):
+        return False
+    given = random_like(example)
+    with borrowed(model, training=False):
+        try:
+            runs = [_outputs(model, _carrying(given), kwargs, seed) for seed in (0, 1)]
+        except Exception:
+            return False
+    return any(not torch.equal(a, b) for a, b in zip(*runs, strict=True))

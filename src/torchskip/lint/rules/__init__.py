@@ -1,0 +1,1 @@
+"""One rule per file: documentation, check and message together."""

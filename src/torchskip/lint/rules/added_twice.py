@@ -1,0 +1,125 @@
+"""A value is added to itself, or the same shortcut is added twice.
+
+## What it does
+Looks through every sum, and through sums of sums, for a value that occurs more than once:
+`x + x`, or `(x + f(x)) + x`.
+
+## Why is this bad
+`x + x` is `2 * x`: no branch takes part, so there is no skip connection. It is the usual slip of
+a forward that overwrote the name it meant to add (`x = f(x); x = x + x`). A shortcut that the
+block adds and its caller adds again gives `2 * x + f(x)`: the identity doubles with every
+block, and n blocks multiply it by 2**n.
+
+## Example
+
+    x = self.conv(x)
+    x = x + x
+
+## Use instead
+
+    x = x + self.conv(x)
+
+If doubling is meant, write it: `2 * x`.
+
+## References
+kyegomez/BitNet#32; werner-duvaud/muzero-general#89; yakhyo/darknet-pytorch#2; He et al.,
+*Identity Mappings in Deep Residual Networks*, 2016, section 3.1 (a scaled identity).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from torchskip.graph import Node
+from torchskip.lint.evidence import Evidence, Pass
+from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.flow import Flow
+from torchskip.lint.ops import FORMS, name
+from torchskip.lint.rule import Rule
+from torchskip.lint.words import shape, times
+
+RULE = Rule("TS106", "added-twice", "error", __doc__)
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    """Sums that hold one value more than once."""
+    for run in evidence.passes:
+        seen: set[int] = set()
+        for node in run.graph.nodes:
+            if _adds(node):
+                yield from _judge(run, node, seen)
+
+
+def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
+    flow = run.flow
+    terms, sums = _terms(flow, node)
+    value, count = terms.most_common(1)[0]
+    # A doubled sum holds the doubling of its part: report where it first occurs.
+    if count < 2 or not seen.isdisjoint(sums):
+        return
+    seen.add(node.index)
+    size = shape(flow.value(value).shape)
+    if len({_form(flow, v) for v in node.inputs}) == 1:
+        yield RULE.at(
+            node,
+            f"a value is added to itself: both operands are the same {size}, the result is "
+            "2x it and no branch takes part",
+            mends=(Mend("add the value saved before the branch, or write `2 * x`"),),
+        )
+        return
+    direct = any(value in _operands(flow, v) for v in node.inputs)
+    same_call = all(
+        (run.graph.nodes[i].module, run.graph.nodes[i].call) == (node.module, node.call)
+        for i in sums
+    )
+    yield RULE.at(
+        node,
+        f"the same shortcut {size} is added {times(count)}: the sum holds it once already, so "
+        f"the result is {count}x the shortcut plus the branch",
+        severity="error" if direct and same_call else "warning",
+        mends=(Mend("drop one of the two additions"),),
+    )
+
+
+def _operands(flow: Flow, value: int) -> tuple[int, ...]:
+    maker = flow.producer(_form(flow, value))
+    return tuple(_form(flow, v) for v in maker.inputs) if maker and _adds(maker) else ()
+
+
+def _adds(node: Node) -> bool:
+    """Whether the node is a plain sum of two values of one shape."""
+    return (
+        name(node) == "add"
+        and len(node.inputs) == 2
+        and node.argument("alpha", 1) == 1
+        and bool(node.outputs)
+    )
+
+
+def _form(flow: Flow, value: int) -> int:
+    """The value itself, behind what changes its form alone."""
+    while (node := flow.producer(value)) and name(node) in FORMS and len(node.inputs) == 1:
+        before = node.inputs[0]
+        if flow.value(before).shape != flow.value(value).shape:
+            break
+        value = before
+    return value
+
+
+def _terms(flow: Flow, node: Node) -> tuple[Counter[int], set[int]]:
+    """What a sum adds up, through the sums that feed it, and the indices of those sums."""
+    terms: Counter[int] = Counter()
+    sums: set[int] = {node.index}
+    todo = list(node.inputs)
+    while todo:
+        value = _form(flow, todo.pop())
+        maker = flow.producer(value)
+        if maker is not None and _adds(maker):
+            sums.add(maker.index)
+            todo.extend(maker.inputs)
+            if len(todo) > 64:
+                break
+            continue
+        terms[value] += 1
+    return terms, sums

@@ -1,0 +1,90 @@
+"""The arms of a join have different dtypes, and the join changes the stream's.
+
+## What it does
+Compares the floating dtypes of the arms of every sum and concatenation, as the model is and in
+bfloat16, and reports joins that promote the shortcut.
+
+## Why is this bad
+PyTorch promotes silently: after `float32 + float64` the rest of the network computes in float64,
+at half the speed or less, or the next layer fails with "mat1 and mat2 must have the same dtype".
+A branch that makes a float32 tensor of its own does the same to a model in half precision.
+
+## Example
+
+    h = self.conv(x).double().softmax(1)
+    return x + h
+
+## Use instead
+
+    return x + h.to(x.dtype)
+
+## References
+PyTorch documentation, *Tensor Attributes: type promotion*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torchskip.lint.evidence import Evidence, Pass
+from torchskip.lint.finding import Finding, Mend, Severity
+from torchskip.lint.joins import joins, way
+from torchskip.lint.ops import ADDS, CONCATS, is_layer, name
+from torchskip.lint.rule import Rule
+from torchskip.lint.words import listed
+
+RULE = Rule("TS110", "join-changes-dtype", "error", __doc__)
+_FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    """Joins of two floating dtypes, in the model's own precision and in half."""
+    yield from _mixed(evidence.eval, "", "error")
+    if _makes_floats(evidence.eval):
+        yield from _mixed(evidence.half, " when the model runs in bfloat16", "warning")
+
+
+def _mixed(run: Pass, when: str, severity: Severity) -> Iterator[Finding]:
+    flow = run.flow
+    for join in joins(run, ADDS, CONCATS):
+        types = {flow.value(v).dtype for v in join.values} & _FLOATS
+        if len(types) < 2 or not join.node.outputs:
+            continue
+        result = join.node.outputs[0]
+        if any(not flow.value(v).shape for v in join.values) or _cast_back(run, result):
+            continue
+        if not any(is_layer(n) for v in join.values for n in flow.nodes_between(join.split, v)):
+            continue
+        arms = [flow.value(v).dtype for v in join.values]
+        yield RULE.at(
+            join.node,
+            f"the arms are {listed(arms)}: the join makes the stream "
+            f"{flow.value(result).dtype}{when}",
+            severity=severity,
+            arms=tuple(way(flow, f"arm {i + 1}", join.split, v) for i, v in enumerate(join.values)),
+            mends=(Mend("cast the branch back before the join: `branch.to(x.dtype)`"),),
+        )
+
+
+def _cast_back(run: Pass, value: int) -> bool:
+    """Whether what becomes of the sum is cast again before any layer: an island of precision."""
+    todo, steps = [value], 0
+    while todo and steps < 8:
+        here = todo.pop()
+        for node in run.flow.reads(here):
+            steps += 1
+            if name(node) == "_to_copy":
+                return True
+            if not is_layer(node):
+                todo.extend(node.outputs[:1])
+    return False
+
+
+def _makes_floats(run: Pass) -> bool:
+    """Whether the forward makes floating tensors of its own, or casts: else half is safe."""
+    for node in run.graph.nodes:
+        if name(node) == "_to_copy" and node.argument("dtype") in _FLOATS:
+            return True
+        if any(not c.names and c.dtype in _FLOATS and len(c.shape) > 1 for c in node.constants):
+            return True
+    return False

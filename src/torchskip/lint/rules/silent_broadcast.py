@@ -1,0 +1,121 @@
+"""A sum stretches one of its arms by broadcasting.
+
+## What it does
+Compares the shapes of the two arms of every sum. Reports sums whose result has the batch twice
+(`(N,) + (N, 1)` is `(N, N)`), sums that stretch a shortcut without weights over its branch, and
+sums that stretch a one-channel arm over all channels.
+
+## Why is this bad
+Nothing fails: the numbers are of the wrong samples, or a map becomes one number per channel. With
+a batch of 1 the shapes even agree, so the example that was tried first hides it.
+
+## Example
+
+    out = self.body(x)          # (N, 1)
+    return out + skip.squeeze() # (N,): the sum is (N, N)
+
+## Use instead
+
+    return out + skip           # both (N, 1)
+
+Context vectors `(N, C, 1, 1)` made by layers (global context, time embeddings) and maps that
+become a gate (`sigmoid(a + b)`) are published designs and are not reported.
+
+## References
+NumPy, *Broadcasting*; Cao et al., *GCNet*, 2019, and Ho et al., *DDPM*, 2020 (broadcast sums that
+are meant); Park et al., *BAM*, 2018, eq. 2 (a broadcast sum that becomes a gate).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torchskip.lint.evidence import Evidence, Pass
+from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.joins import Join, joins, way
+from torchskip.lint.ops import ADDS, FORMS, SQUASHES, is_layer, is_norm, name
+from torchskip.lint.rule import Rule
+from torchskip.lint.words import shape
+
+RULE = Rule("TS103", "silent-broadcast", "error", __doc__)
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    """Sums whose arms have different shapes."""
+    run = evidence.train
+    for join in joins(run, ADDS):
+        if len(join.values) == 2 and join.node.outputs:
+            yield from _judge(evidence, run, join)
+
+
+def _judge(evidence: Evidence, run: Pass, join: Join) -> Iterator[Finding]:
+    flow = run.flow
+    a, b = (flow.value(v).shape for v in join.values)
+    out = flow.value(join.node.outputs[0]).shape
+    if a == b or min(len(a), len(b)) == 0:
+        return
+    arms = tuple(
+        way(flow, f"arm {i + 1}", join.split, value) for i, value in enumerate(join.values)
+    )
+
+    def batches(sizes: tuple[int, ...]) -> int:
+        return sum(evidence.marked(size) for size in sizes)
+
+    if batches(out) > max(batches(a), batches(b)):
+        yield RULE.at(
+            join.node,
+            f"the sum mixes samples: {shape(a)} + {shape(b)} broadcasts to {shape(out)}, which "
+            f"has the batch of {evidence.mark} on more than one axis",
+            arms=arms,
+            mends=(Mend("give both arms one shape: keep the axis (`keepdim=True`, no squeeze)"),),
+        )
+        return
+    if a != out and b != out:
+        return  # an outer sum of rows and columns: positions, strips
+    small, large = join.values if b == out else join.values[::-1]
+    if _becomes_gate(run, join.node.outputs[0]):
+        return
+    sizes, full = flow.value(small).shape, flow.value(large).shape
+    if len(sizes) != len(full) or len(full) < 3:
+        return
+    stretched = tuple(i for i, (s, f) in enumerate(zip(sizes, full, strict=True)) if s != f)
+    small_way = flow.nodes_between(join.split, small)
+    weighted = any(is_layer(node) for node in small_way)
+    others = any(is_layer(node) for node in flow.nodes_between(join.split, large))
+    if stretched == (1,) and len(full) > 3 and sizes[1] == 1 and (weighted or small == join.split):
+        what = "the branch" if weighted else "the shortcut"
+        yield RULE.at(
+            join.node,
+            f"{what} has one channel: {shape(sizes)} is stretched over the {full[1]} channels of "
+            f"{shape(full)}",
+            severity="warning",
+            arms=arms,
+            mends=(Mend(f"let {what} end with {full[1]} channels"),),
+        )
+    elif min(stretched) >= 2 and not weighted and others and not _normalised(small_way):
+        yield RULE.at(
+            join.node,
+            f"the shortcut {shape(sizes)} holds no layer and is stretched over the branch "
+            f"{shape(full)}: every position gets the same number",
+            arms=arms,
+            mends=(Mend(f"bring the shortcut to {shape(full)} by pooling with the branch's stride"),),
+        )
+
+
+def _normalised(nodes: tuple[object, ...]) -> bool:
+    return any(is_norm(node) for node in nodes)  # type: ignore[arg-type]
+
+
+def _becomes_gate(run: Pass, value: int) -> bool:
+    """Whether the sum goes, through what keeps each element apart, into a squashing function."""
+    todo, seen = [value], set()
+    while todo:
+        here = todo.pop()
+        for node in run.flow.reads(here):
+            if name(node) in SQUASHES:
+                return True
+            small = name(node) in FORMS or is_norm(node) or name(node) in {"relu", "add", "mul"}
+            if (small or is_layer(node)) and node.index not in seen and len(seen) < 12:
+                seen.add(node.index)
+                todo.extend(node.outputs[:1])
+    return False
