@@ -1,4 +1,4 @@
-"""Is a join a skip connection, and of which kind?
+"""Judge whether a join is a skip connection, and of which kind.
 
 The rules follow docs/kinds.md. Depth counts layers; a bare pooling, resize or padding counts
 as one layer, an identity as none. The shortcut is the shallower arm; it bypasses the branch
@@ -18,6 +18,7 @@ from torchskip.skips.parts import channel_axes, disjoint
 __all__ = ["Found", "judge"]
 
 _PAIRS = 48  # arms beyond which pairs are not searched: no network joins so many in one place
+_PROJECTION = 2
 _DEEP = 6  # layers of a branch that only climbs, to be an encoder and decoder (UNETR, DPT)
 _SOFTMAX_NEAR = 8
 
@@ -33,6 +34,7 @@ class Found:
     routes: tuple[Route, ...]
     shortcuts: frozenset[int]  # positions in `arms`
     notes: tuple[str, ...] = ()
+    tentative: bool = False  # a skip only if its surroundings say so
 
 
 def judge(flow: Flow, join: Join) -> Found | None:
@@ -92,7 +94,7 @@ def _sum(flow: Flow, join: Join) -> Found | None:
         return None
     long = _long(branch, short, len(routes))
     if short.depth:
-        if not _bypasses(short, branch, spare=1):
+        if not _bypasses(short, branch, long):
             return None
         if len(routes) > 2 and not long:
             return None  # parallel branches (RepVGG's convolutions, heads of a pyramid)
@@ -226,19 +228,26 @@ def _projected(flow: Flow, join: Join) -> Found | None:
         if 2 * short.depth > branch.layers:
             return None
         return _concat_found(flow, join, split, routes, order[:1])
-    starts = sum(
-        1
-        for n in flow.consumers[split]
-        if split in flow.signals[n]
-        and any(flow.signal[a] >> v & 1 for v in flow.graph.nodes[n].outputs for a in join.arms)
-    )
     apart = disjoint(flow, split, join.arms[order[0]], join.arms[order[-1]])
+    if branch.layers == 0:
+        return None
     if short.layers + short.products == 0:  # a pooling, padding or resize alone
-        if not apart and (starts > 2 or branch.layers < 2):
+        if not apart and (_ways(flow, join, split) > 2 or branch.layers < 2):
             return None  # one convolution beside a pooling: two ways to downsample (Inception)
-    elif starts > 2 or 3 * short.depth > branch.layers:
+        return _concat_found(flow, join, split, routes, order[:1])
+    if short.depth > 1 or branch.layers < 3 or _ways(flow, join, split) > 2:
         return None  # parallel branches (Inception, ASPP, ShuffleNet v2's strided unit)
-    return _concat_found(flow, join, split, routes, order[:1])
+    found = _concat_found(flow, join, split, routes, order[:1])
+    return replace(found, tentative=True) if found is not None else None
+
+
+def _ways(flow: Flow, join: Join, split: int) -> int:
+    """Count the operations that read the split value on the way to the join."""
+    return sum(
+        split in flow.signals[n]
+        and any(flow.signal[a] >> v & 1 for v in flow.graph.nodes[n].outputs for a in join.arms)
+        for n in flow.consumers[split]
+    )
 
 
 def _concat_found(
@@ -269,11 +278,14 @@ def _shallow(route: Route) -> tuple[int, int, int]:
     return route.depth, route.layers, len(route.nodes)
 
 
-def _bypasses(short: Route, branch: Route, spare: int) -> bool:
-    """Whether the shortcut's layers are few beside the branch's."""
+def _bypasses(short: Route, branch: Route, long: bool) -> bool:
+    """Whether the shortcut's layers are few beside the branch's.
+
+    A projection is one convolution, or two where it is taken apart (depthwise and pointwise).
+    """
     if short.layers + short.products == 0:
-        return branch.layers >= spare
-    return 2 * short.depth <= branch.layers
+        return branch.layers > 0
+    return 2 * short.depth <= branch.layers and (long or short.depth <= _PROJECTION)
 
 
 def _long(branch: Route, short: Route, arms: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from torchskip.graph import Arm, Graph, SkipPath
 from torchskip.skips.align import alignment
@@ -30,8 +31,31 @@ def find_skips(graph: Graph) -> tuple[SkipPath, ...]:
             del found[node]
         found[join.node] = skip
     dense = _dense(flow, found)
+    for node, skip in list(found.items()):
+        if skip.tentative and node not in dense:
+            if any(n in found for route in skip.routes for n in route.nodes):
+                found[node] = _cross_stage(flow, skip)
+            else:
+                del found[node]
     live = _live(graph)
     return tuple(_path(flow, found[node], node in dense, live) for node in sorted(found))
+
+
+def _cross_stage(flow: Flow, skip: Found) -> Found:
+    """Return a projected concatenation around whole residual blocks as the skip that it is.
+
+    Two pointwise convolutions of one value are one convolution whose channels are then split:
+    the cross-stage partial network as YOLOv5 writes it.
+    """
+    firsts = [next((n for n in r.nodes if flow.roles[n] == "layer"), None) for r in skip.routes]
+    pointwise = all(n is not None and _pointwise(flow, n) for n in firsts)
+    kind = "split-concat" if pointwise and skip.kind == "concat" else skip.kind
+    return replace(skip, kind=kind, tentative=False)
+
+
+def _pointwise(flow: Flow, n: int) -> bool:
+    weights = [c for c in flow.graph.nodes[n].constants if c.argument == "weight"]
+    return bool(weights) and all(size == 1 for size in weights[0].shape[2:])
 
 
 def _contained(flow: Flow, skip: Found, found: dict[int, Found]) -> list[int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torchskip.graph import Node
+from torchskip.skips.ops import words
 
 if TYPE_CHECKING:
     from torchskip.skips.flow import Flow
@@ -13,58 +14,15 @@ if TYPE_CHECKING:
 __all__ = ["Gate", "gate_of", "squash"]
 
 _SQUASHES = ("sigmoid", "hardsigmoid", "_softmax", "softmax", "_safe_softmax")
-_THROUGH = frozenset(
-    [
-        "view",
-        "_unsafe_view",
-        "reshape",
-        "_reshape_alias",
-        "unsqueeze",
-        "squeeze",
-        "expand",
-        "expand_as",
-        "permute",
-        "transpose",
-        "t",
-        "clone",
-        "contiguous",
-        "alias",
-        "detach",
-        "slice",
-        "select",
-        "split",
-        "split_with_sizes",
-        "chunk",
-        "unbind",
-        "narrow",
-        "add",
-        "sub",
-        "rsub",
-        "mul",
-        "div",
-        "_to_copy",
-        "to",
-        "dropout",
-        "native_dropout",
-        "repeat",
-        "flatten",
-        "unflatten",
-        "repeat_interleave",
-        "upsample_nearest1d",
-        "upsample_nearest2d",
-        "upsample_nearest3d",
-        "upsample_bilinear2d",
-        "upsample_trilinear3d",
-        "upsample_linear1d",
-        "upsample_bicubic2d",
-        "lift_fresh",
-        "neg",
-        "view_as",
-        "as_strided",
-        "movedim",
-        "swapaxes",
-        "constant_pad_nd",
-    ]
+_THROUGH = words(
+    """
+    view _unsafe_view reshape _reshape_alias unsqueeze squeeze expand expand_as permute
+    transpose t clone contiguous alias detach slice select split split_with_sizes chunk unbind
+    narrow add sub rsub mul div _to_copy to dropout native_dropout repeat flatten unflatten
+    repeat_interleave upsample_nearest1d upsample_nearest2d upsample_nearest3d
+    upsample_bilinear2d upsample_trilinear3d upsample_linear1d upsample_bicubic2d lift_fresh
+    neg view_as as_strided movedim swapaxes constant_pad_nd
+    """
 )
 _FAR = 16
 

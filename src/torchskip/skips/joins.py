@@ -9,6 +9,7 @@ from typing import Literal
 from torchskip.graph import Node
 from torchskip.skips.flow import Flow
 from torchskip.skips.gating import squash
+from torchskip.skips.ops import words
 
 __all__ = ["Join", "glue_back", "joins", "only_use"]
 
@@ -23,37 +24,12 @@ _SUMS = {
     "lerp": "lerp",
     "where": "where",
 }
-_SHAPE_ONLY = frozenset(
-    [
-        "view",
-        "_unsafe_view",
-        "reshape",
-        "_reshape_alias",
-        "unsqueeze",
-        "squeeze",
-        "expand",
-        "permute",
-        "transpose",
-        "t",
-        "clone",
-        "contiguous",
-        "alias",
-        "detach",
-        "_to_copy",
-        "to",
-        "dropout",
-        "native_dropout",
-        "feature_dropout",
-        "lift_fresh",
-        "view_as",
-        "as_strided",
-        "movedim",
-        "copy",
-        "constant_pad_nd",
-        "roll",
-        "flatten",
-        "unflatten",
-    ]
+_SHAPE_ONLY = words(
+    """
+    view _unsafe_view reshape _reshape_alias unsqueeze squeeze expand permute transpose t
+    clone contiguous alias detach _to_copy to dropout native_dropout feature_dropout
+    lift_fresh view_as as_strided movedim copy constant_pad_nd roll flatten unflatten
+    """
 )
 
 
@@ -153,9 +129,10 @@ def _summed(flow: Flow, node: Node) -> int | None:
     for user in flow.consumers[value]:
         if flow.names[user] in ("sum", "mean"):
             dims = flow.graph.nodes[user].argument("dim")
-            if isinstance(dims, tuple) and isinstance(axis, int):
-                if [d % rank for d in dims if isinstance(d, int)] == [axis % rank]:
-                    return user
+            if not isinstance(dims, tuple) or not isinstance(axis, int):
+                continue
+            if [d % rank for d in dims if isinstance(d, int)] == [axis % rank]:
+                return user
     return None
 
 

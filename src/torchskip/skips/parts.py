@@ -51,8 +51,8 @@ def _region(flow: Flow, node: Node, place: int) -> Region | None:
     axis = given % len(shape)
     if name in _SPLITS:
         sizes = [1 if name == "unbind" else flow.graph.values[v].shape[axis] for v in node.outputs]
-        start = sum(sizes[:place])
-        return axis, start, start + sizes[place]
+        offset = sum(sizes[:place])
+        return axis, offset, offset + sizes[place]
     if name == "slice" and node.argument("step", 1) == 1:
         start, end = node.argument("start"), node.argument("end")
         first = start if isinstance(start, int) else 0
