@@ -14,8 +14,10 @@ import torch
 from torch import nn
 
 from torchskip.graph import Failure, Graph
+from torchskip.trace.failing import failing_call
 from torchskip.trace.inventory import modules, named, parameters
 from torchskip.trace.locate import Calls, failing_spot, source
+from torchskip.trace.opaque import opaque
 from torchskip.trace.record import Recorder
 from torchskip.trace.restore import Snapshot, random_state
 from torchskip.trace.standin import Rung, StandIns
@@ -74,16 +76,18 @@ class Attempt:
                 recorder = Recorder(calls, stand_ins, names)
                 args, kwargs = rebuild(
                     (self.example, self.kwargs),
-                    lambda t: stand_ins.example(t, gradient and rung != "real", home),
+                    lambda t: stand_ins.example(t, gradient, home),
                 )
                 for name, tensor in _named_inputs(model, args, kwargs):
                     recorder.begin(tensor, name)
-                with _surroundings(grad, rung == "meta" and self.careful), recorder.patches():
+                with _surroundings(grad, rung == "meta" and self.careful), opaque(recorder):
                     try:
-                        with stand_ins.mode or nullcontext(), recorder.recording():
+                        with stand_ins.mode or nullcontext(), recorder:
                             recorder.end(model(*args, **kwargs))
                     except (Exception, _AutocastMet) as caught:
                         error = caught
+                    finally:
+                        recorder.forget()
             finally:
                 snapshot.restore()
         failure = None if error is None else self._failure(error, recorder, rung)
@@ -112,17 +116,20 @@ class Attempt:
             inside = chain is recorder.failed[0]
             chain = chain.__cause__ or chain.__context__
         self.confirmed = rung == "real"
+        draft = failing_call(error, recorder.values, recorder.calls)
         if inside and recorder.failed is not None:
-            recorder.tape.node(recorder.failed[1])
+            draft = recorder.failed[1]
             if recorder.verdict is not None:
                 self.confirmed, message = True, recorder.verdict
+        if draft is not None:
+            recorder.tape.node(draft)
         failed = recorder.calls.failed
         return Failure(
             error=type(error).__name__,
             message=message,
             module=failed[1].path if failed and failed[0] is error else "",
             source=source(failing_spot(error.__traceback__)),
-            node=-1 if inside else None,
+            node=None if draft is None else -1,
             device=rung,
         )
 

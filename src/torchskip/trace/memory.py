@@ -94,7 +94,7 @@ def extent(tensor: torch.Tensor) -> Extent:
     """Return what `tensor` reaches in its storage."""
     item = tensor.element_size()
     return Extent(
-        tensor.storage_offset() * item,
+        int(tensor.storage_offset()) * item,
         tuple(tensor.shape),
         tuple(s * item for s in tensor.stride()),
         item,
@@ -147,7 +147,7 @@ class Memories:
         memory = self._known.get(storage._cdata)
         if memory is None:
             memory = self._known[storage._cdata] = Memory(next(self._count))
-            self._references.append(StorageWeakRef(storage))
+            self._references.append(StorageWeakRef(storage))  # type: ignore[no-untyped-call]
         return memory
 
     def join(self, tensor: torch.Tensor, memory: Memory) -> None:
@@ -155,14 +155,14 @@ class Memories:
         storage = tensor.untyped_storage()
         if storage._cdata not in self._known:
             self._known[storage._cdata] = memory
-            self._references.append(StorageWeakRef(storage))
+            self._references.append(StorageWeakRef(storage))  # type: ignore[no-untyped-call]
 
     def made(self, tensor: torch.Tensor) -> None:
         """Note that the forward pass itself allocated the storage of `tensor`."""
         storage = tensor.untyped_storage()
         if storage._cdata not in self._fresh:
             self._fresh.add(storage._cdata)
-            self._references.append(StorageWeakRef(storage))
+            self._references.append(StorageWeakRef(storage))  # type: ignore[no-untyped-call]
 
     def foreign(self, tensor: torch.Tensor) -> bool:
         """Whether `tensor` lives in memory from before the forward pass."""
@@ -170,4 +170,4 @@ class Memories:
 
 
 def _address(tensor: torch.Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)

@@ -55,7 +55,8 @@ class Snapshot:
             for table, make in ((module._parameters, parameter), (module._buffers, buffer)):
                 for name, tensor in table.items():
                     if tensor is not None:
-                        table[name] = swapped[id(tensor)] = make(tensor)
+                        swapped[id(tensor)] = other = make(tensor)
+                        table[name] = other  # type: ignore[assignment]
         for mapping, saved in self._mappings:
             for key, item in saved.items():
                 if isinstance(item, torch.Tensor) and id(item) in swapped:
@@ -143,7 +144,7 @@ def _refill(mapping: dict[Any, Any], saved: dict[Any, Any]) -> None:
 @contextmanager
 def random_state() -> Iterator[None]:
     """Give back the random state of torch, its devices, Python and NumPy as they were."""
-    devices = torch.cuda.is_initialized()
+    devices = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     states = torch.get_rng_state(), torch.cuda.get_rng_state_all() if devices else []
     python = random.getstate()
     numpy = sys.modules.get("numpy")

@@ -63,7 +63,9 @@ def plan(func: OpOverload) -> Plan:
     """Parse the schema of `func`."""
     schema = func._schema
     name = schema.name.rpartition("::")[2]
-    touched, writers, viewers = [], {}, {}
+    touched: list[str] = []
+    writers: dict[str, str] = {}
+    viewers: dict[str, str] = {}
     for argument in schema.arguments:
         alias = argument.alias_info
         if alias is None:

@@ -78,7 +78,9 @@ class StandIns:
         known = self.known(tensor)
         if known is not None:
             return known
-        if is_lazy(tensor) or isinstance(tensor, FakeTensor):
+        if is_lazy(tensor):
+            return self.keep(tensor, type(tensor)(device="meta"))
+        if isinstance(tensor, FakeTensor):
             return tensor
         limit = _SMALL if tensor.is_floating_point() else _SMALL_INTEGERS
         if self.rung == "real" or (

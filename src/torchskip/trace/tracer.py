@@ -61,6 +61,7 @@ def trace(
 def _ladder(attempt: Attempt) -> Graph:
     """Try the cheap rungs first; a failure counts when it is the model's and not the rung's."""
     failures: list[Failure] = []
+    first = graph = Graph("", (), (), (), ())
     attempt.careful = True
     rungs: list[Rung] = ["meta", "fake", "real"]
     if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
@@ -71,8 +72,11 @@ def _ladder(attempt: Attempt) -> Graph:
         graph = _either_way(attempt, rung)
         failure = graph.failure
         graph = replace(graph, attempts=(*failures, *graph.attempts))
-        if failure is None or attempt.confirmed or (failures and _same(failures[-1], failure)):
+        if failure is None or attempt.confirmed:
             break
+        if failures and _same(failures[-1], failure):
+            return first
+        first = first if failures else graph
         failures.append(failure)
     return graph
 
