@@ -1,0 +1,37 @@
+"""Lightning Fabric, set up for a plan: it places, reduces, mixes precision and launches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torchskip.compare.plan import Plan
+from torchskip.errors import TrainingError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["make_fabric"]
+
+
+def make_fabric(
+    plan: Plan, *, accelerator: str = "auto", devices: int = 1, nodes: int = 1
+) -> Fabric:
+    """Return a Fabric on `devices` devices of `accelerator` on each of `nodes` machines.
+
+    Raises:
+        TrainingError: the extra `train` is not installed, or the devices are not there.
+
+    """
+    try:
+        from lightning_fabric import Fabric
+    except ImportError as error:
+        raise TrainingError(
+            "training needs lightning-fabric, which is not installed\n"
+            '  mend: pip install "torchskip[train]"'
+        ) from error
+    try:
+        return Fabric(
+            accelerator=accelerator, devices=devices, num_nodes=nodes, precision=plan.precision
+        )
+    except (ValueError, RuntimeError) as error:  # lightning's MisconfigurationException is neither
+        raise TrainingError(f"cannot use {devices} x {accelerator}: {error}") from error

@@ -1,0 +1,166 @@
+"""The report: one HTML page that needs nothing else, the raw numbers beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torchskip.compare import plots
+from torchskip.compare.records import Comparison
+from torchskip.compare.summary import Group, groups, headline, significant
+from torchskip.errors import TrainingError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["to_html", "to_table", "write", "write_report"]
+
+
+def to_table(comparison: Comparison) -> Table:
+    """Return accuracy, loss and the first layer's gradient of each network, over the seeds."""
+    from rich.table import Table
+
+    table = Table(header_style="bold")
+    table.add_column("network")
+    for heading in ("test accuracy", "train accuracy", "train loss", "first gradient"):
+        table.add_column(heading, justify="right")
+    for group in groups(comparison):
+        style = "blue" if group.network == "residual" else "dark_orange"
+        table.add_row(f"[{style}]{group.name}[/]", *_cells(group))
+    return table
+
+
+def to_html(comparison: Comparison, images: int, numbers: str = "results.json") -> str:
+    """Return the page. `images` is the number of test images, `numbers` the file it links to."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    found = groups(comparison)
+    title, sentence = headline(comparison, images)
+    templates = Environment(
+        loader=PackageLoader("torchskip.compare", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return templates.get_template("report.html.j2").render(
+        headline=title,
+        numbers_behind=sentence,
+        comparison=comparison,
+        groups=[(group, _cells(group), _status(group)) for group in found],
+        figures=_figures(found),
+        settings=_settings(comparison),
+        numbers=numbers,
+    )
+
+
+def write_report(comparison: Comparison, images: int, out: Path) -> Path:
+    """Write `report.html` and `results.json` into `out`, each whole or not at all.
+
+    Raises:
+        TrainingError: `out` cannot be written.
+
+    """
+    record = json.dumps(_finite(comparison.to_record()), indent=1, allow_nan=False)
+    write(out / "results.json", record)
+    page = out / "report.html"
+    write(page, to_html(comparison, images))
+    return page
+
+
+def write(path: Path, text: str) -> None:
+    """Write `path` by way of a temporary file, so that it is never seen half-written.
+
+    Raises:
+        TrainingError: the directory cannot be made, or the disk is full; what was there stays.
+
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise TrainingError(
+            f"cannot write {path}: {error.strerror or error}\n"
+            "  mend: choose another directory, or make room"
+        ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _cells(group: Group) -> tuple[str, ...]:
+    return (
+        f"{100 * group.mean('test_accuracy'):.1f} %",
+        f"{100 * group.mean('train_accuracy'):.1f} %",
+        f"{group.mean('train_loss'):.3f}",
+        significant(group.gradient),
+    )
+
+
+def _status(group: Group) -> str:
+    odd = sorted({run.status for run in group.runs} - {"finished"})
+    return ", ".join(odd)
+
+
+def _figures(found: Sequence[Group]) -> list[tuple[str, str, str]]:
+    """Return title, caption and drawing of each figure."""
+    return [
+        (
+            "Training loss",
+            "Mean cross-entropy of the passing batches. He et al. 2015 saw it first: a deep plain "
+            "network does not even fit its training images.",
+            plots.loss_plot(found),
+        ),
+        (
+            "Test accuracy",
+            "Share of unseen images classified correctly after each epoch.",
+            plots.accuracy_plot(found),
+        ),
+        (
+            "Gradient reaching the first layer",
+            "2-norm of the loss gradient in the first layer's weights at every step.",
+            plots.gradient_plot(found),
+        ),
+        (
+            "Gradient through the depth",
+            "The same norm in every layer, median over the training.",
+            plots.depth_plot(found),
+        ),
+    ]
+
+
+def _settings(comparison: Comparison) -> dict[str, str]:
+    plan = comparison.to_record()["plan"]
+    seeds = sorted({run.seed for run in comparison.runs})
+    facts = {"images": comparison.images, "seeds": ", ".join(map(str, seeds))}
+    facts |= {name.replace("_", " "): str(value) for name, value in plan.items()}
+    return facts
+
+
+def _finite(value: Any) -> Any:
+    """Return `value` with None for what JSON has no number for (the loss of a diverged run)."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,135 @@
+"""The report: whole, self-contained, honest; opened in a browser where one is installed."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from torchskip.compare import Comparison, Epoch, Plan, Run, Step
+from torchskip.compare.report import to_html, to_table, write, write_report
+from torchskip.errors import TrainingError
+
+
+def run(network, depth=20, seed=0, level=1.0, status="finished", count=40):
+    steps = tuple(
+        Step(i, 2 * level / (1 + i), 9, level / (1 + i), 0.1, (level, 0.5) if i % 10 == 0 else ())
+        for i in range(count)
+    )
+    epochs = tuple(Epoch(i, 1.0, 0.5, 1.1, 0.4 + 0.1 * i) for i in range(count // 20))
+    return Run(
+        network, depth, seed, 9, ("a", "b"), status, 0.5, 0.91, 0.6, 0.8, steps, epochs, seconds=1.0
+    )
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    runs = [
+        run(network, depth, seed, level)
+        for depth in (20, 56)
+        for seed in (0, 1)
+        for network, level in (("plain", 0.01), ("residual", 1.0))
+    ]
+    return Comparison(tuple(runs), Plan(), "a <b> & c", "torchskip demo --seed 1", {"torch": "2"})
+
+
+def test_the_page_needs_nothing_else(comparison):
+    page = to_html(comparison, 1000)
+    links = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", page)
+    assert {link for link in links if not link.startswith("#")} == {"results.json"}
+    assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", page)
+    assert "<script" not in page
+    assert len(page) < 2_000_000
+    assert page.count("<svg") == 4
+
+
+def test_names_are_escaped_and_ids_are_unique(comparison):
+    page = to_html(comparison, 1000)
+    assert "a &lt;b&gt; &amp; c" in page
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    referred = re.findall(r'(?:url\(|href=")#([^")]+)', page)
+    assert set(referred) <= set(ids)
+
+
+def test_the_curves_take_the_colours_of_the_page(comparison):
+    page = to_html(comparison, 1000)
+    drawn = "".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL))
+    assert {"var(--plain)", "var(--residual)"} <= set(re.findall(r"var\(--\w+\)", drawn))
+    assert not re.findall(r"(?:fill|stroke): #(?!000000)\w{6}", drawn)
+
+
+def test_every_tag_is_closed(comparison):
+    unclosed: list[str] = []
+
+    class Tags(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            if tag != "meta":
+                unclosed.append(tag)
+
+        def handle_endtag(self, tag):
+            assert unclosed.pop() == tag
+
+    Tags().feed(to_html(comparison, 1000))
+    assert unclosed == []
+
+
+def test_a_diverged_run_is_shown_as_such(comparison, tmp_path):
+    broken = run("plain", 56, count=0, status="diverged")
+    broken = Comparison((broken, run("residual", 56)), Plan(), "i", "c", {})
+    assert '<span class="odd">diverged</span>' in to_html(broken, 1000)
+    write_report(broken, 1000, tmp_path)
+
+
+def test_results_come_back_equal(comparison, tmp_path):
+    page = write_report(comparison, 1000, tmp_path / "new" / "out")
+    record = json.loads((page.parent / "results.json").read_text())
+    runs = tuple(map(Run.from_record, record["runs"]))
+    assert Comparison(**record | {"runs": runs, "plan": Plan(**record["plan"])}) == comparison
+    assert page.read_text() == to_html(comparison, 1000)
+    assert sorted(p.name for p in page.parent.iterdir()) == ["report.html", "results.json"]
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path):
+    target = tmp_path / "report.html"
+    target.write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        write(target, "\ud800")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+    with pytest.raises(TrainingError) as caught:
+        write(target / "below", "new")
+    assert str(caught.value).startswith(f"cannot write {target}/below: ")
+
+
+def test_the_table(comparison):
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(to_table(comparison))
+    text = console.export_text()
+    assert re.search(r"plain-56 .*80\.0 % .*91\.0 % .*0\.500 .*0\.00050", text)
+    assert re.search(r"residual-56 .*80\.0 % .*91\.0 % .*0\.500 .*0\.050", text)
+
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_browser_opens_the_page_without_complaint(comparison, tmp_path):
+    page = write_report(comparison, 1000, tmp_path)
+    log = tmp_path / "log"
+    flags = "--headless --no-sandbox --disable-gpu --no-first-run --disable-component-update "
+    flags += "--disable-background-networking --disable-sync --enable-logging --v=0 --dump-dom"
+    done = subprocess.run(
+        [CHROMIUM, *flags.split(), f"--user-data-dir={log}", Path(page).as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.count("<svg") == 4
+    assert "CONSOLE" not in done.stderr
