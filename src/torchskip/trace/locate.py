@@ -6,6 +6,7 @@ import linecache
 import os
 import sys
 import sysconfig
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -117,7 +118,7 @@ def _read(code: CodeType, offset: int, line: int) -> Source:
     if left:  # the interpreter counts bytes, a reader characters
         left = len(lines[0].encode()[: left - 1].decode(errors="replace")) + 1
         right = len(lines[-1].encode()[: right - 1].decode(errors="replace")) + 1
-    text = " ".join(t.strip() for t in lines).strip()
+    text = textwrap.shorten(" ".join(lines), 200, placeholder=" ...")
     function = getattr(code, "co_qualname", code.co_name)
     return Source(code.co_filename, line, function, text, last, left, right)
 

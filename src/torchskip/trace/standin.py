@@ -62,13 +62,13 @@ class StandIns:
         known = self.known(tensor)
         if known is not None:
             return known
+        other = tensor
         if is_lazy(tensor):
-            other = type(tensor)(requires_grad=tensor.requires_grad, device="meta")  # type: ignore[call-arg]
+            lazy: Any = type(tensor)
+            other = lazy(requires_grad=tensor.requires_grad, device="meta")
         elif type(tensor) is nn.Parameter or not tensor.is_meta:
             made = self._make(tensor.detach())
             other = nn.Parameter(made, requires_grad=tensor.requires_grad)
-        else:
-            other = tensor
         if other is not tensor and tensor.__dict__:
             other.__dict__.update(tensor.__dict__)
         return self.keep(tensor, other)
@@ -79,7 +79,8 @@ class StandIns:
         if known is not None:
             return known
         if is_lazy(tensor):
-            return self.keep(tensor, type(tensor)(device="meta"))
+            lazy: Any = type(tensor)
+            return self.keep(tensor, lazy(device="meta"))
         if isinstance(tensor, FakeTensor):
             return tensor
         limit = _SMALL if tensor.is_floating_point() else _SMALL_INTEGERS
