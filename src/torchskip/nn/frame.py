@@ -40,6 +40,7 @@ class Frame(nn.Module):
     def forward(self, x: Tensor, size: Sequence[int] | None = None) -> Tensor:
         """Frame ``x`` for ``size`` windows, or for as many as the size rules say."""
         pads: list[int] = []
+        mixed = False
         count = len(self.left)
         for axis in reversed(range(count)):  # F.pad counts from the last dimension
             n, left = x.shape[axis - count], self.left[axis]
@@ -49,7 +50,11 @@ class Frame(nn.Module):
                 assert self.sizes is not None  # noqa: S101  (one of the two, by construction)
                 windows = self.sizes[axis](n)
             right = (windows - 1) * self.stride[axis] + self.kernel[axis] - left - n
+            mixed = mixed or (left > 0 and right < 0) or (left < 0 and right > 0)
             pads += [left, right]
+        if mixed:  # grow first: cropping a small image before would leave less than nothing
+            x = F.pad(x, [max(side, 0) for side in pads])
+            pads = [min(side, 0) for side in pads]
         return F.pad(x, pads)
 
     def extra_repr(self) -> str:

@@ -30,7 +30,7 @@ __all__ = ["Probe", "probe"]
 _DISTINCT = (352, 416, 544)
 # Square sizes for branches that accept nothing else.
 _SQUARE = (64, 32, 224, 28, 16, 8, 256, 384, 512, 14, 7, 4)
-_SMALL = (1, 2, 3, 5, 8, 13, 30, 63)
+_SMALL = (1, 2, 5, 9, 30)
 # Channels for branches whose layers tell none.
 _GUESSES = (3, 4, 12, 8)
 
@@ -78,8 +78,8 @@ def probe(branch: nn.Module, in_channels: int | None = None) -> Probe:
     """
     with _undisturbed():
         runner = _Runner(branch)
-        channels, base = _accepted(branch, runner, in_channels)
-        return _derive(runner, channels, base)
+        channels, run = _accepted(branch, runner, in_channels)
+        return _derive(runner, channels, run)
 
 
 class _Runner:
@@ -123,8 +123,8 @@ class _Run:
 
 def _accepted(
     branch: nn.Module, runner: _Runner, given: int | None
-) -> tuple[int | None, tuple[int, ...]]:
-    """Channels (None: any) and one size that the branch accepts."""
+) -> "tuple[int | None, _Run]":
+    """Channels (None: any) and one run that the branch accepts."""
     told = [given] if given is not None else _channels(branch)
     for spatial in _ranks(branch):
         squares = [(n,) * spatial for n in _SQUARE]
@@ -136,12 +136,12 @@ def _accepted(
                 if given is None and _follows(run):
                     more = runner.run(channels + 1, base)
                     if more is not None and _follows(more):
-                        return None, base
-                return channels, base
+                        return None, run
+                return channels, run
             if not told:
                 runs = [run for c in _GUESSES if (run := runner.run(c, base)) is not None]
                 if len(runs) > 1 and all(_follows(run) for run in runs):
-                    return None, base
+                    return None, runs[0]
                 if runs:
                     seen = ", ".join(f"{r.x.shape[1]} to {r.y.shape[1]}" for r in runs)
                     raise GeometryError(
@@ -165,17 +165,9 @@ def _follows(run: _Run) -> bool:
     return run.y.dim() == run.x.dim() and run.y.shape[1] == run.x.shape[1]
 
 
-def _derive(runner: _Runner, channels: int | None, base: tuple[int, ...]) -> Probe:
+def _derive(runner: _Runner, channels: int | None, run: _Run) -> Probe:
+    count, base = run.x.shape[1], tuple(run.x.shape[2:])
     spatial = len(base)
-    count = _GUESSES[0] if channels is None else channels
-    run = runner.run(count, base)
-    if run is None and channels is None:
-        count, run = next(
-            ((c, found) for c in _GUESSES if (found := runner.run(c, base)) is not None),
-            (count, None),
-        )
-    if run is None:
-        raise GeometryError(f"branch ({runner.name}) accepted {base} once and refused it then")
     if run.y.dim() != run.x.dim():
         raise GeometryError(
             f"branch ({runner.name}) changes the rank: input {tuple(run.x.shape)}, "
@@ -192,8 +184,9 @@ def _derive(runner: _Runner, channels: int | None, base: tuple[int, ...]) -> Pro
     for axis, geometry in enumerate(axes):
         constant = longer is not None and longer[axis] == run.y.shape[2 + axis]
         if constant or isinstance(geometry, Lost):
-            fixed = f"its output has {run.y.shape[2 + axis]} pixels whatever the input's size"
-            reason = fixed if constant or not isinstance(geometry, Lost) else geometry.reason
+            pixels = _count(int(run.y.shape[2 + axis]), "pixel")
+            fixed = f"its output has {pixels} whatever the input's size"
+            reason = geometry.reason if isinstance(geometry, Lost) and not constant else fixed
             raise GeometryError(
                 f"branch ({runner.name}) has no affine geometry along spatial axis {axis}: "
                 f"{reason}\n"
@@ -223,6 +216,10 @@ def _derive(runner: _Runner, channels: int | None, base: tuple[int, ...]) -> Pro
     overwrites = training or (again is not None and again.overwrote)
     out = None if channels is None else int(run.y.shape[1])
     return Probe(channels, out, geometries, rules, overwrites)
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def meta_twin(branch: nn.Module) -> nn.Module:

@@ -204,8 +204,9 @@ def _on_grid(kind: str, found: Probe) -> OrderedDict[str, nn.Module]:
     left = _left(found.geometry, kernel)
     if max(kernel) > 1:
         pads = _fixed_pads(found, left, kernel, stride)
-        if pads is not None and all(0 <= a == b <= k // 2 for (a, b), k in zip(pads, kernel)):
-            return OrderedDict(pool=_POOLS[found.spatial](kernel, stride, [a for a, _ in pads]))
+        if pads is not None and _pool_can_pad(pads, kernel):
+            own = tuple(a for a, _ in pads)
+            return OrderedDict(pool=_POOLS[found.spatial](kernel, stride, own))
     steps = _framed(found, kernel)
     if max(kernel) > 1:
         steps["pool"] = _POOLS[found.spatial](kernel, stride)
@@ -241,6 +242,16 @@ def _fixed_pads(
             return None
         pads.append((a, right))
     return pads
+
+
+def _pool_can_pad(pads: list[tuple[int, int]], kernel: tuple[int, ...]) -> bool:
+    """Whether the pooling layer's own padding does.
+
+    Not in three dimensions: ``avg_pool3d`` compares its kernel with the image without padding.
+    """
+    if len(kernel) == 3 and any(side for pair in pads for side in pair):
+        return False
+    return all(0 <= a == b <= k // 2 for (a, b), k in zip(pads, kernel, strict=True))
 
 
 def _kernel(geometry: tuple[Geometry, ...]) -> tuple[int, ...] | None:
