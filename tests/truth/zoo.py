@@ -1,0 +1,104 @@
+"""Build the models of the table, in eval mode and without pretrained weights, with an example."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+__all__ = ["build"]
+
+
+def build(spec: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """Return the model named ``family/name`` and an example input."""
+    family, _, name = spec.partition("/")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model, size = _FAMILIES[family](name)
+    return model.eval(), (torch.zeros(1, *size),)
+
+
+def _torchvision(name: str) -> tuple[nn.Module, tuple[int, ...]]:
+    from torchvision import models
+
+    options: dict[str, Any] = {}
+    if any(word in name for word in ("fcn", "deeplab", "lraspp")):
+        options["weights_backbone"] = None
+    if name in ("googlenet", "inception_v3"):
+        options["init_weights"] = False
+    model = models.get_model(name, weights=None, **options)
+    if "video" in type(model).__module__:
+        side = 224 if any(word in name for word in ("mvit", "s3d", "swin")) else 112
+        return model, (3, 16, side, side)
+    return model, (3, 299, 299) if name == "inception_v3" else (3, 224, 224)
+
+
+def _timm(name: str) -> tuple[nn.Module, tuple[int, ...]]:
+    import timm
+
+    model = timm.create_model(name, pretrained=False)
+    return model, tuple(model.default_cfg["input_size"])
+
+
+def _smp(name: str) -> tuple[nn.Module, tuple[int, ...]]:
+    import segmentation_models_pytorch as smp
+
+    architecture, _, encoder = name.partition(":")
+    model = getattr(smp, architecture)(encoder or "resnet18", encoder_weights=None)
+    return model, (3, 128, 128)
+
+
+def _monai(name: str) -> tuple[nn.Module, tuple[int, ...]]:
+    from monai.networks import nets
+
+    make, size = _MONAI[name]
+    return make(nets), size
+
+
+_MONAI: dict[str, tuple[Callable[[Any], nn.Module], tuple[int, ...]]] = {
+    "UNet": (
+        lambda n: n.UNet(2, 1, 2, (16, 32, 64, 128, 256), (2, 2, 2, 2), num_res_units=2),
+        (1, 64, 64),
+    ),
+    "UNet-plain": (lambda n: n.UNet(2, 1, 2, (16, 32, 64), (2, 2)), (1, 64, 64)),
+    "BasicUNet": (lambda n: n.BasicUNet(2, 1, 2), (1, 64, 64)),
+    "BasicUNetPlusPlus": (lambda n: n.BasicUNetPlusPlus(2, 1, 2), (1, 64, 64)),
+    "AttentionUnet": (
+        lambda n: n.AttentionUnet(2, 1, 2, (16, 32, 64, 128), (2, 2, 2)),
+        (1, 64, 64),
+    ),
+    "UNETR": (lambda n: n.UNETR(1, 2, (64, 64, 64)), (1, 64, 64, 64)),
+    "SwinUNETR": (lambda n: n.SwinUNETR(1, 2, feature_size=24), (1, 64, 64, 64)),
+    "DynUNet": (
+        lambda n: n.DynUNet(2, 1, 2, [3, 3, 3, 3], [1, 2, 2, 2], [2, 2, 2]),
+        (1, 64, 64),
+    ),
+    "DynUNet-residual": (
+        lambda n: n.DynUNet(2, 1, 2, [3, 3, 3, 3], [1, 2, 2, 2], [2, 2, 2], res_block=True),
+        (1, 64, 64),
+    ),
+    "SegResNet": (lambda n: n.SegResNet(2, 8, 1, 2), (1, 64, 64)),
+    "VNet": (lambda n: n.VNet(), (1, 32, 32, 32)),
+    "DenseNet121": (lambda n: n.DenseNet121(2, 1, 2), (1, 64, 64)),
+    "SEResNet50": (lambda n: n.SEResNet50(spatial_dims=2, in_channels=3), (3, 64, 64)),
+    "HighResNet": (lambda n: n.HighResNet(2, 1, 2), (1, 64, 64)),
+    "ResNet18": (lambda n: n.resnet18(spatial_dims=2, n_input_channels=1), (1, 64, 64)),
+    "EfficientNetB0": (
+        lambda n: n.EfficientNetBN("efficientnet-b0", pretrained=False, spatial_dims=2),
+        (3, 64, 64),
+    ),
+    "RegUNet": (
+        lambda n: n.RegUNet(2, 2, 8, depth=3, out_channels=2),
+        (2, 64, 64),
+    ),
+    "FlexibleUNet": (
+        lambda n: n.FlexibleUNet(3, 2, "efficientnet-b0", pretrained=False, spatial_dims=2),
+        (3, 64, 64),
+    ),
+    "ViT": (lambda n: n.ViT(1, (64, 64), (16, 16), spatial_dims=2), (1, 64, 64)),
+    "AutoEncoder": (lambda n: n.AutoEncoder(2, 1, 1, (8, 16, 32), (2, 2, 2)), (1, 64, 64)),
+}
+_FAMILIES = {"torchvision": _torchvision, "timm": _timm, "smp": _smp, "monai": _monai}
