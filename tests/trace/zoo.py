@@ -35,7 +35,10 @@ def timm_model(name):
     except (RuntimeError, NotImplementedError):
         model = timm.create_model(name)
     shape = model.pretrained_cfg.get("input_size", (3, 224, 224))
-    if model.pretrained_cfg.get("fixed_input_size") is False and "min_input_size" in model.pretrained_cfg:
+    if (
+        model.pretrained_cfg.get("fixed_input_size") is False
+        and "min_input_size" in model.pretrained_cfg
+    ):
         shape = model.pretrained_cfg["min_input_size"]
     return model.eval(), torch.zeros(1, *shape)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import logging
 import sys
@@ -63,16 +64,17 @@ class Attempt:
         calls = Calls(model)
         stand_ins = StandIns(rung)
         error: BaseException | None = None
-        with random_state():
-            snapshot = Snapshot(model)
-            names = _names(model)
+        careful = rung == "meta" and self.careful
+        with random_state(), _no_collection(rung), _surroundings(grad, careful):
+            snapshot = Snapshot(module for _, module in calls.modules)
+            tensors = [*named(model)]
             try:
                 if self.training is not None:
                     model.train(self.training)
                 modes = {id(module): module.training for module in snapshot.modules}
-                home = next((t.device for _, t in named(model)), None)
+                home = tensors[0][1].device if tensors else None
                 snapshot.swap(stand_ins.parameter, stand_ins.buffer)
-                names |= _names(model)
+                names = _names(tensors, stand_ins)
                 recorder = Recorder(calls, stand_ins, names)
                 args, kwargs = rebuild(
                     (self.example, self.kwargs),
@@ -80,7 +82,7 @@ class Attempt:
                 )
                 for name, tensor in _named_inputs(model, args, kwargs):
                     recorder.begin(tensor, name)
-                with _surroundings(grad, rung == "meta" and self.careful), opaque(recorder):
+                with opaque(recorder):
                     try:
                         with stand_ins.mode or nullcontext(), recorder:
                             recorder.end(model(*args, **kwargs))
@@ -99,8 +101,8 @@ class Attempt:
             values=tape.frozen_values(),
             inputs=tuple(tape.inputs),
             outputs=tuple(tape.outputs),
-            modules=modules(model, calls, modes),
-            parameters=parameters(model, tape),
+            modules=modules(calls, modes),
+            parameters=parameters(tensors, tape),
             failure=failure and _numbered(failure, len(tape.nodes) - 1),
             training=modes[id(model)],
             device=rung,
@@ -138,9 +140,15 @@ def _numbered(failure: Failure, last: int) -> Failure:
     return failure if failure.node is None else replace(failure, node=last)
 
 
-def _names(model: nn.Module) -> dict[int, str]:
-    """Return the names of parameters and buffers by identity; the first of a shared one wins."""
-    return {id(tensor): name for name, tensor in reversed([*named(model)])}
+def _names(tensors: list[tuple[str, torch.Tensor]], stand_ins: StandIns) -> dict[int, str]:
+    """Return the names by identity, stand-ins included; the first name of a shared one wins."""
+    names: dict[int, str] = {}
+    for name, tensor in tensors:
+        names.setdefault(id(tensor), name)
+        other = stand_ins.known(tensor)
+        if other is not None:
+            names.setdefault(id(other), name)
+    return names
 
 
 @contextmanager
@@ -162,6 +170,19 @@ def _surroundings(grad: bool, careful: bool) -> Iterator[None]:
             stack.callback(setattr, torch.autocast, "__enter__", enter)
             torch.autocast.__enter__ = _met  # type: ignore[method-assign]
         yield
+
+
+@contextmanager
+def _no_collection(rung: Rung) -> Iterator[None]:
+    """Keep the garbage collector away where nothing is large: it would walk a growing graph."""
+    on = gc.isenabled() and rung != "real"
+    if on:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def _met(region: torch.autocast) -> None:

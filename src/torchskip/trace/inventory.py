@@ -24,10 +24,10 @@ def named(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
             yield name.replace("_orig_mod.", ""), tensor
 
 
-def modules(model: nn.Module, calls: Calls, modes: dict[int, bool]) -> tuple[Module, ...]:
+def modules(calls: Calls, modes: dict[int, bool]) -> tuple[Module, ...]:
     """Return the modules in the order of registration."""
     found = []
-    for _, module in model.named_modules():
+    for _, module in calls.modules:
         found.append(
             Module(
                 path=calls.paths[id(module)],
@@ -63,7 +63,7 @@ def _is_setting(item: Any) -> bool:
     return item is None or isinstance(item, (bool, int, float, str))
 
 
-def parameters(model: nn.Module, tape: Tape) -> tuple[Parameter, ...]:
+def parameters(tensors: list[tuple[str, torch.Tensor]], tape: Tape) -> tuple[Parameter, ...]:
     """Return the parameters, then the buffers, with the nodes that read them."""
     readers: dict[str, list[int]] = {}
     for draft in tape.nodes:
@@ -74,7 +74,7 @@ def parameters(model: nn.Module, tape: Tape) -> tuple[Parameter, ...]:
                     nodes.append(draft.index)
     first: dict[int, str] = {}
     found = []
-    for name, tensor in named(model):
+    for name, tensor in tensors:
         first.setdefault(id(tensor), name)
         lazy = is_lazy(tensor)
         found.append(

@@ -34,6 +34,7 @@ Spot = tuple[CodeType, int, int]  # code, instruction offset, line
 
 _TORCH = os.path.dirname(torch.__file__) + os.sep
 _HERE = os.path.dirname(__file__) + os.sep
+_BOTTOM = os.path.join(os.path.dirname(__file__), "attempt.py")
 _STDLIB = sysconfig.get_path("stdlib") + os.sep
 # Tensor notations: the line that a reader looks for is the one that calls them.
 _NOTATIONS = tuple(f"{os.sep}{n}{os.sep}" for n in ("einops", "opt_einsum", "functorch"))
@@ -69,6 +70,8 @@ def here() -> Spot | None:
             known = user_code(code)
         if known:
             return code, frame.f_lasti, frame.f_lineno
+        if code.co_filename == _BOTTOM:  # what called the tracer is not the model
+            return None
         frame = frame.f_back
     return None
 
@@ -139,9 +142,10 @@ class Calls:
     """
 
     def __init__(self, model: nn.Module) -> None:
+        self.modules = list(model.named_modules())
         self.paths = {
             id(module): path.replace("_orig_mod.", "").removesuffix("._orig_mod")
-            for path, module in model.named_modules()
+            for path, module in self.modules
         }
         self.counts: dict[int, int] = {}
         self.root = Call("", type(model).__name__, 0)

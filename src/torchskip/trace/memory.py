@@ -40,13 +40,7 @@ class Extent:
         """Whether the two may share a byte; exact for slices of one tensor along axes."""
         if self.start >= other.end or other.start >= self.end:
             return False
-        corners = self._corners(other)
-        if corners is None:
-            return True
-        return all(
-            a < b + m and b < a + n
-            for a, n, b, m in zip(corners[0], self.sizes, corners[1], other.sizes, strict=True)
-        )
+        return all(a < b + m and b < a + n for a, n, b, m in self._boxes(other) or ())
 
     def covers(self, other: Extent) -> bool:
         """Whether every byte of `other` is one of this; False where that is not certain."""
@@ -56,38 +50,41 @@ class Extent:
             return False
         if self.dense:
             return True
-        corners = self._corners(other)
-        return corners is not None and all(
-            a <= b and b + m <= a + n
-            for a, n, b, m in zip(corners[0], self.sizes, corners[1], other.sizes, strict=True)
-        )
+        boxes = self._boxes(other)
+        return boxes is not None and all(a <= b and b + m <= a + n for a, n, b, m in boxes)
 
-    def _corners(self, other: Extent) -> tuple[list[int], list[int]] | None:
-        """Return both first corners as coordinates of one grid, None when there is none.
+    def _boxes(self, other: Extent) -> list[tuple[int, int, int, int]] | None:
+        """Return start and size per axis of both as boxes in one grid, None if there is none.
 
-        Slices of one tensor along its axes have its strides; then the starts, divided by the
-        strides from the largest down, are coordinates, provided that rows do not run over.
+        Slices of one tensor have its strides, less those of axes cut to one. Their starts,
+        divided by the strides from the largest down, are coordinates, as long as no row of
+        the grid runs over into the next.
         """
-        if self.strides != other.strides or self.item != other.item:
+        ours, theirs = self._axes(), other._axes()
+        strides = sorted({*ours, *theirs, self.item}, reverse=True)
+        if not ours or not theirs or self.item != other.item or strides[-1] < self.item:
             return None
-        origin = min(self.start, other.start)
-        order = sorted(range(len(self.strides)), key=lambda i: -self.strides[i])
-        if any(s < self.item for s in self.strides):
-            return None
-        corners = []
-        for box in (self, other):
-            rest, corner = box.start - origin, [0] * len(order)
-            for axis in order:
-                corner[axis], rest = divmod(rest, self.strides[axis])
-            if rest:
-                return None
-            corners.append(corner)
-        for box, corner in zip((self, other), corners, strict=True):
-            for outer, inner in itertools.pairwise(order):
-                room = self.strides[outer]
-                if (corner[inner] + box.sizes[inner]) * self.strides[inner] > room:
-                    return None
-        return corners[0], corners[1]
+        for origin in (0, min(self.start, other.start)):
+            boxes, room, fits = [], None, True
+            rest, remains = self.start - origin, other.start - origin
+            for stride in strides:
+                (a, rest), (b, remains) = divmod(rest, stride), divmod(remains, stride)
+                n, m = ours.get(stride, 1), theirs.get(stride, 1)
+                fits = fits and (room is None or max(a + n, b + m) * stride <= room)
+                boxes.append((a, n, b, m))
+                room = stride
+            if fits and not rest and not remains:
+                return boxes
+        return None
+
+    def _axes(self) -> dict[int, int]:
+        """Return the size by stride; nothing where two axes have one stride."""
+        axes = {self.item: 1}
+        for stride, size in zip(self.strides, self.sizes, strict=True):
+            if size != 1 and axes.get(stride, 1) != 1:
+                return {}
+            axes[stride] = max(size, axes.get(stride, 1))
+        return axes
 
 
 def extent(tensor: torch.Tensor) -> Extent:

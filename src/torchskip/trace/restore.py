@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import random
 import sys
 import types
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +16,8 @@ from torch import nn
 
 __all__ = ["Snapshot", "random_state"]
 
+_ATOMS = frozenset({int, float, bool, str, type(None), tuple})
+_TABLES = frozenset({dict, OrderedDict})
 _MAPPINGS = (dict, OrderedDict, defaultdict)
 _SEQUENCES = (list, deque)
 _PLAIN = (
@@ -32,10 +35,11 @@ class Snapshot:
     Tensors are kept by identity: the tracer never lets a forward write to their memory.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self.modules = list(model.modules())
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        self.modules = list(modules)
         self._objects: list[tuple[Any, type, dict[str, Any]]] = []
         self._mappings: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
+        self._empty: list[dict[Any, Any]] = []
         self._sequences: list[tuple[Any, list[Any]]] = []
         self._sets: list[tuple[set[Any], set[Any]]] = []
         self._seen = {id(module) for module in self.modules}
@@ -78,6 +82,9 @@ class Snapshot:
             _refill(target.__dict__, attributes)
         for mapping, saved in self._mappings:
             _refill(mapping, saved)
+        for mapping in self._empty:
+            if mapping:
+                mapping.clear()
         for sequence, items in self._sequences:
             if len(sequence) != len(items) or any(
                 a is not b for a, b in zip(sequence, items, strict=True)
@@ -93,7 +100,12 @@ class Snapshot:
         attributes = dict(target.__dict__)
         self._objects.append((target, type(target), attributes))
         for item in attributes.values():
-            if not isinstance(item, _PLAIN):
+            kind = type(item)
+            if kind in _ATOMS:
+                continue
+            if not item and kind in _TABLES:  # most are tables of hooks, and empty
+                self._empty.append(item)
+            elif not isinstance(item, _PLAIN):
                 self._visit(item, depth)
 
     def _visit(self, item: Any, depth: int) -> None:
@@ -101,9 +113,6 @@ class Snapshot:
             return
         kind = type(item)
         if kind in _MAPPINGS:
-            if not item and kind is dict:  # most are empty tables of hooks
-                self._mappings.append((item, {}))
-                return
             self._seen.add(id(item))
             self._mappings.append((item, dict(item)))
             children: Any = item.values()
@@ -131,12 +140,12 @@ class Snapshot:
 
 
 def _refill(mapping: dict[Any, Any], saved: dict[Any, Any]) -> None:
-    if len(mapping) == len(saved):
-        for (key, item), (old_key, old) in zip(mapping.items(), saved.items(), strict=True):
-            if item is not old or (key is not old_key and key != old_key):
-                break
-        else:
-            return
+    if (
+        len(mapping) == len(saved)
+        and all(map(operator.is_, mapping.values(), saved.values()))
+        and all(map(operator.is_, mapping, saved))
+    ):
+        return
     mapping.clear()
     mapping.update(saved)
 
