@@ -86,7 +86,9 @@ def compare(shape: tuple[int, ...], training: bool, turns: int = 101) -> dict[st
 
 
 def main() -> None:
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "results/overhead.json"
+    target = (
+        Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "results/overhead.json"
+    )
     torch.set_num_threads(1)
     torch.manual_seed(0)
     rows = [compare(shape, training) for shape in SIZES for training in (False, True)]

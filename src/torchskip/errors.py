@@ -6,6 +6,8 @@ __all__ = [
     "ArgumentError",
     "BranchInputError",
     "DataError",
+    "ExportError",
+    "FuseError",
     "GeometryError",
     "MergeShapeError",
     "SpecError",
@@ -100,3 +102,11 @@ class DataError(TorchskipError, ValueError):
 
 class TrainingError(TorchskipError, RuntimeError):
     """A training cannot begin, go on, be saved or be resumed."""
+
+
+class FuseError(TorchskipError, RuntimeError):
+    """A model cannot be fused without computing something else, or an input is not covered."""
+
+
+class ExportError(TorchskipError, RuntimeError):
+    """A model cannot be exported, or the exported file computes something else."""

@@ -23,7 +23,7 @@ class Functional(nn.Module):
     def forward(self, x):
         self.calls += 1
         y = F.conv2d(F.pad(x, (2, 0, 1, 1), mode="circular"), self.weight, stride=2)
-        return y * self.constant + torch.rand(()) + random.random()
+        return y * self.constant + torch.rand(()) + random.random()  # noqa: S311
 
 
 class Asymmetric(nn.Module):
@@ -94,9 +94,17 @@ def grids(branch, **options):
         (lambda: ChannelsLast(96), (96, 96), [(1, 0), (1, 0)]),
         (Hourglass, (3, 3), [(1, 0), (1, 0)]),
         (lambda: nn.PixelUnshuffle(2), None, None),
-        (lambda: nn.Sequential(nn.Conv2d(3, 16, 1), nn.PixelShuffle(4)), (3, 1), [(0.25, -0.375)] * 2),
+        (
+            lambda: nn.Sequential(nn.Conv2d(3, 16, 1), nn.PixelShuffle(4)),
+            (3, 1),
+            [(0.25, -0.375)] * 2,
+        ),
         (lambda: nn.Sequential(nn.ReLU(), nn.Dropout()), (None, None), [(1, 0)] * 2),
-        (lambda: nn.Conv2d(3, 4, (2, 5), padding="same", dilation=(1, 2)), (3, 4), [(1, 0.5), (1, 0)]),
+        (
+            lambda: nn.Conv2d(3, 4, (2, 5), padding="same", dilation=(1, 2)),
+            (3, 4),
+            [(1, 0.5), (1, 0)],
+        ),
         (lambda: nn.Conv1d(3, 4, 4, 4), (3, 4), [(4, 1.5)]),
         (lambda: nn.Conv3d(3, 4, 3, (1, 2, 2), 1), (3, 4), [(1, 0), (2, 0), (2, 0)]),
     ],
@@ -203,7 +211,9 @@ MESSAGES = [
         "nn.AdaptiveAvgPool2d for a pooled branch",
     ),
     (
-        lambda: Skip(nn.Conv2d(3, 4, 3), nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)),
+        lambda: Skip(
+            nn.Conv2d(3, 4, 3), nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+        ),
         GeometryError,
         "branch (Sequential) has no affine geometry along spatial axis 0: a resize with "
         "align_corners=True has no fixed stride\n"

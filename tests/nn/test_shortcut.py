@@ -6,7 +6,6 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from torch import nn
 
-from torchskip.errors import ArgumentError, GeometryError
 from torchskip.nn import Skip
 
 default = settings(

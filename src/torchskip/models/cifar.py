@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,7 @@ class CifarNet(nn.Module):
     (269722, 269722)
     >>> residual(torch.rand(2, 3, 32, 32)).shape
     torch.Size([2, 10])
+
     """
 
     def __init__(
@@ -125,12 +126,14 @@ def _initialise(model: nn.Module, seed: int) -> None:
     The weights that the twins share are drawn first, so that shortcuts do not move them.
     """
     generator = torch.Generator().manual_seed(seed)
-    shared, own = [], []
+    shared: list[nn.Conv2d | nn.Linear] = []
+    own: list[nn.Conv2d | nn.Linear] = []
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             (own if ".shortcut" in name else shared).append(module)
     for module in shared + own:
-        gain = "linear" if module in own or isinstance(module, nn.Linear) else "relu"
+        linear = module in own or isinstance(module, nn.Linear)
+        gain: Literal["linear", "relu"] = "linear" if linear else "relu"
         if not module.weight.is_meta:
             drawn = torch.empty(module.weight.shape)
             nn.init.kaiming_normal_(drawn, mode="fan_in", nonlinearity=gain, generator=generator)

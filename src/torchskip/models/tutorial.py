@@ -43,10 +43,13 @@ class SkipConnection(Skip):
     ['conv_layer1.bias', 'conv_layer1.weight', 'conv_layer2.bias', 'conv_layer2.weight']
     >>> SkipConnection(strict=True)(torch.rand(1, 3, 32, 32))
     Traceback (most recent call last):
-    torchskip.errors.MergeShapeError: cannot add branch and shortcut in the outermost module ...
+    torchskip.errors.MergeShapeError: cannot add branch and shortcut in the outermost module \
+(SkipConnection)
       branch    (1, 3, 11, 11)
       shortcut  (1, 3, 32, 32)    axes 2, 3 differ
-      mend: keep="input" brings the branch back to the input's shape; shortcut="auto" ...
+      mend: shortcut="auto" derives a pooled shortcut (stride 4), or keep="input" brings the \
+branch back to the input's shape
+
     """
 
     conv_layer1: nn.Conv2d

@@ -26,9 +26,10 @@ class DropPath(nn.Module):
     >>> import torch
     >>> _ = torch.manual_seed(0)
     >>> DropPath(0.5)(torch.ones(4, 1, 1, 1)).flatten()
-    tensor([2., 0., 0., 2.])
+    tensor([0., 0., 2., 0.])
     >>> DropPath(0.5).eval()(torch.ones(4)).tolist()
     [1.0, 1.0, 1.0, 1.0]
+
     """
 
     def __init__(self, p: float) -> None:

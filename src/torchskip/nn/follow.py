@@ -27,7 +27,7 @@ class Track:
     memory: tuple[tuple[int, Axis], ...]  # sizes and axes when all of them were last visible
 
 
-class Follower(TorchDispatchMode):
+class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records, per tensor of a forward pass, where on the input's grid its pixels lie.
 
     Tensors that are not on the meta device are converted when they meet the pass, so a branch
@@ -35,7 +35,7 @@ class Follower(TorchDispatchMode):
     """
 
     def __init__(self, x: Tensor, spatial: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._alive: list[Tensor] = []  # an id is unique only while its tensor lives
         self._tracks: dict[int, Track] = {}
         self._windows: dict[int, tuple[Tensor, dict[int, int]]] = {}  # slices of blank tensors
@@ -75,10 +75,8 @@ class Follower(TorchDispatchMode):
             # The one check of channels that torch 2.6 to 2.13 leaves out on meta tensors.
             raise RuntimeError(f"transposed convolution of {call['weight'].shape[0]} channels")
         name = func._schema.name.removeprefix("aten::")
-        if name == "native_batch_norm":
-            out = _batch_norm(call)
-        else:
-            out = func(*args, **(kwargs or {}))
+        normalises = name == "native_batch_norm"
+        out = _batch_norm(call) if normalises else func(*args, **(kwargs or {}))
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         self._alive.extend(inputs)
         source = inputs[0] if inputs else None

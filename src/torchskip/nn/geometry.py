@@ -143,6 +143,7 @@ class Geometry:
 
         Raises:
             ValueError: when the strides differ, for then the two drift apart.
+
         """
         if self.stride != other.stride:
             raise ValueError(f"arms of stride {self.stride} and {other.stride} meet")

@@ -24,6 +24,7 @@ def add(shortcut: Tensor, branch: Tensor) -> Tensor:
 
     >>> add(torch.ones(1, 2), torch.ones(1, 2)).tolist()
     [[2.0, 2.0]]
+
     """
     if shortcut.shape != branch.shape:
         raise _mismatch("add", shortcut, branch)
@@ -41,6 +42,7 @@ def multiply(shortcut: Tensor, branch: Tensor) -> Tensor:
 
     >>> multiply(torch.full((1, 2), 3.0), torch.full((1, 2), 0.5)).tolist()
     [[1.5, 1.5]]
+
     """
     if shortcut.shape != branch.shape:
         raise _mismatch("multiply", shortcut, branch)
@@ -58,6 +60,7 @@ def concat(shortcut: Tensor, branch: Tensor) -> Tensor:
 
     >>> concat(torch.zeros(1, 2, 4), torch.zeros(1, 3, 4)).shape
     torch.Size([1, 5, 4])
+
     """
     a, b = shortcut.shape, branch.shape
     if a[2:] != b[2:] or a[0] != b[0]:
@@ -81,6 +84,7 @@ class Gate(nn.Module):
     >>> _ = nn.init.zeros_(gate.transform.weight)
     >>> gate(torch.zeros(1, 1, 1), torch.ones(1, 1, 1)).item() == torch.tensor(-2.0).sigmoid()
     tensor(True)
+
     """
 
     def __init__(
@@ -112,6 +116,7 @@ def refuse_broadcast(shortcut: Tensor, branch: Tensor) -> None:
         MergeShapeError: when the shapes differ and can be broadcast.
 
     >>> refuse_broadcast(torch.ones(1, 2, 4), torch.ones(1, 3, 4))  # torch refuses these itself
+
     """
     ranks = min(shortcut.dim(), branch.dim())
     pairs = zip(shortcut.shape[-ranks:], branch.shape[-ranks:], strict=True)
@@ -131,9 +136,5 @@ def _mismatch(merge: str, shortcut: Tensor, branch: Tensor) -> MergeShapeError:
     )
 
 
-MERGES: dict[str, Merge | type[Gate]] = {
-    "add": add,
-    "concat": concat,
-    "gate": Gate,
-    "multiply": multiply,
-}
+# The merges without parameters; the fourth name is "gate".
+MERGES: dict[str, Merge] = {"add": add, "concat": concat, "multiply": multiply}

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-defined]
 
 from torchskip.errors import ArgumentError, GeometryError
 from torchskip.nn.follow import Follower
@@ -75,6 +75,7 @@ def probe(branch: nn.Module, in_channels: int | None = None) -> Probe:
     >>> found = probe(nn.Conv2d(3, 8, 3, stride=2, padding=1))
     >>> found.in_channels, found.out_channels, [rule(33) for rule in found.sizes]
     (3, 8, [17, 17])
+
     """
     with _undisturbed():
         runner = _Runner(branch)
@@ -121,9 +122,7 @@ class _Run:
     overwrote: bool
 
 
-def _accepted(
-    branch: nn.Module, runner: _Runner, given: int | None
-) -> "tuple[int | None, _Run]":
+def _accepted(branch: nn.Module, runner: _Runner, given: int | None) -> "tuple[int | None, _Run]":
     """Channels (None: any) and one run that the branch accepts."""
     told = [given] if given is not None else _channels(branch)
     for spatial in _ranks(branch):
@@ -227,6 +226,7 @@ def meta_twin(branch: nn.Module) -> nn.Module:
 
     Raises:
         GeometryError: when the branch cannot be copied.
+
     """
     memo: dict[int, Any] = {}
     for module in branch.modules():
@@ -257,7 +257,7 @@ def _is_torch_hook(hook: Any) -> bool:
 
 def _on_meta(tensor: Tensor) -> Tensor:
     if isinstance(tensor, UninitializedTensorMixin):
-        return type(tensor)(requires_grad=False, device="meta", dtype=tensor.dtype)  # type: ignore[call-arg, no-any-return]
+        return type(tensor)(requires_grad=False, device="meta", dtype=tensor.dtype)  # type: ignore[no-any-return]
     twin = torch.empty_like(tensor, device="meta")
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(twin, requires_grad=False)

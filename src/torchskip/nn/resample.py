@@ -37,6 +37,7 @@ class Resample(nn.Module):
     def forward(self, x: Tensor, size: Sequence[int] | None = None) -> Tensor:
         """Resample ``x`` to ``size``, or to the size that the size rules say."""
         count = len(self.geometry)
+        layout = _channels_last(x)
         for axis, geometry in enumerate(self.geometry):
             n = x.shape[axis - count]
             if size is not None:
@@ -45,11 +46,19 @@ class Resample(nn.Module):
                 assert self.sizes is not None  # noqa: S101  (one of the two, by construction)
                 m = self.sizes[axis](n)
             x = _along(x, axis - count, n, m, geometry)
-        return x
+        return x if layout is None else x.contiguous(memory_format=layout)
 
     def extra_repr(self) -> str:
         """Show stride and centre per axis."""
         return ", ".join(f"{g.stride} i + {g.centre}" for g in self.geometry)
+
+
+def _channels_last(x: Tensor) -> torch.memory_format | None:
+    """The layout that selecting by index would lose."""
+    layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.dim())
+    if layout is None or x.is_contiguous() or not x.is_contiguous(memory_format=layout):
+        return None
+    return layout
 
 
 def _along(x: Tensor, dim: int, n: int, m: int, geometry: Geometry) -> Tensor:

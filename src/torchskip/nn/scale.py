@@ -64,6 +64,7 @@ class LayerScale(nn.Module):
 
     >>> LayerScale(2, spatial=1, init=0.5)(torch.ones(1, 2, 1)).flatten().tolist()
     [0.5, 0.5]
+
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class FixedScale(nn.Module):
 
     >>> FixedScale(0.5)(torch.ones(2)).tolist()
     [0.5, 0.5]
+
     """
 
     def __init__(self, factor: float) -> None:

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from fractions import Fraction
 from math import floor, prod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +19,8 @@ __all__ = ["SHORTCUTS", "PadChannels", "Restore", "Subsample", "derive_shortcut"
 
 SHORTCUTS = ("auto", "identity", "project", "pool", "pad")
 
-_POOLS = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
-_CONVS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_POOLS: dict[int, type[Any]] = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
+_CONVS: dict[int, type[Any]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
 class Subsample(nn.Module):
@@ -32,7 +33,7 @@ class Subsample(nn.Module):
     def __init__(self, stride: tuple[int, ...]) -> None:
         super().__init__()
         self.stride = stride
-        self._index = (..., *(slice(None, None, s) for s in stride))
+        self._index: tuple[Any, ...] = (..., *(slice(None, None, s) for s in stride))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a strided view of ``x``."""
@@ -120,6 +121,7 @@ def derive_shortcut(
 
     Raises:
         GeometryError: when the kind cannot follow the branch's geometry.
+
     """
     differs = found.in_channels != found.out_channels
     if kind == "identity" or (found.keeps_grid and not differs):
@@ -178,16 +180,17 @@ def projection(
 
     Raises:
         GeometryError: when the branch does not tell its number of channels.
+
     """
     if in_channels is None or out_channels is None:
         raise GeometryError(
             "a 1x1 projection needs the number of channels, which the branch's layers do not "
             "tell\n  mend: pass in_channels=..."
         )
-    conv = _CONVS[spatial](
+    conv: nn.Module = _CONVS[spatial](
         in_channels, out_channels, 1, stride, bias=False, device=device, dtype=dtype
     )
-    nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
+    nn.init.kaiming_normal_(conv.get_parameter("weight"), nonlinearity="linear")
     return conv
 
 
@@ -224,7 +227,9 @@ def _framed(found: Probe, kernel: tuple[int, ...]) -> OrderedDict[str, nn.Module
     flat = [side for pair in reversed(pads) for side in pair]
     # Growing first: cropping a small image before it has grown would leave nothing.
     grow, crop = [max(p, 0) for p in flat], [min(p, 0) for p in flat]
-    layer = {1: nn.ConstantPad1d, 2: nn.ConstantPad2d, 3: nn.ConstantPad3d}[found.spatial]
+    layer: type[Any] = {1: nn.ConstantPad1d, 2: nn.ConstantPad2d, 3: nn.ConstantPad3d}[
+        found.spatial
+    ]
     if any(grow):
         steps["pad"] = layer(tuple(grow), 0.0)
     if any(crop):
@@ -273,7 +278,7 @@ def _left(geometry: tuple[Geometry, ...], kernel: tuple[int, ...]) -> tuple[int,
 
 
 def _upsample(found: Probe) -> nn.Module | None:
-    """torch's own interpolation, where its coordinates are the branch's for every size."""
+    """Interpolation by torch itself, where its coordinates are the branch's for every size."""
     for g, rule in zip(found.geometry, found.sizes, strict=True):
         factor = 1 / g.stride
         whole = factor.denominator == 1

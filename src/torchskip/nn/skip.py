@@ -66,6 +66,7 @@ class Skip(nn.Module):
       (pool): AvgPool2d(kernel_size=(3, 3), stride=(2, 2), padding=(1, 1))
       (project): Conv2d(64, 128, kernel_size=(1, 1), stride=(1, 1), bias=False)
     )
+
     """
 
     def __init__(
@@ -130,7 +131,7 @@ class Skip(nn.Module):
             y = self.scale(y)
         if self.drop_path is not None:
             y = self.drop_path(y)
-        shortcut = self._modules["shortcut"]  # a quarter microsecond faster than an attribute
+        shortcut: Any = self._modules["shortcut"]  # a quarter microsecond faster than an attribute
         if shortcut.__class__ is not nn.Identity:
             x = shortcut(x.clone() if self._copies_shortcut else x)
         if self._guards:
@@ -155,7 +156,10 @@ class Skip(nn.Module):
             what = f"{what} 1x1 projection" if what != "an identity" else "a 1x1 projection"
         elif what != "an identity":
             what += " shortcut"
-        return f'shortcut="auto" derives {what} (stride {stride})'
+        derived = f'shortcut="auto" derives {what} (stride {stride})'
+        if self.probe.keeps_grid or self.probe.in_channels != self.probe.out_channels:
+            return derived
+        return f'{derived}, or keep="input" brings the branch back to the input\'s shape'
 
     def extra_repr(self) -> str:
         """Show what is not a submodule."""
@@ -169,7 +173,9 @@ class Skip(nn.Module):
         if self.probe is None or torch.compiler.is_compiling():
             return None
         place, _ = locate()
-        start = f"the branch of {place or 'a Skip'} cannot take its input\n  input     {tuple(x.shape)}"
+        start = (
+            f"the branch of {place or 'a Skip'} cannot take its input\n  input     {tuple(x.shape)}"
+        )
         spatial, channels = self.probe.spatial, self.probe.in_channels
         if x.dim() != spatial + 2:
             need = f"expected  {spatial + 2} axes: (batch, channels, {spatial} spatial)"
@@ -186,9 +192,7 @@ class Skip(nn.Module):
         return BranchInputError(f"{start}\n  {need}\n  mend: {mend}")
 
 
-def _check(
-    branch: tuple[Any, ...], merge: Any, shortcut: Any, keep: Any, in_channels: Any
-) -> None:
+def _check(branch: tuple[Any, ...], merge: Any, shortcut: Any, keep: Any, in_channels: Any) -> None:
     if not branch:
         raise ArgumentError(
             "the branch is empty: a Skip goes around something\n"
@@ -200,7 +204,7 @@ def _check(
                 f"part {position} of the branch is a {type(module).__name__}, not an nn.Module\n"
                 f"  mend: pass layers one by one: Skip(conv, norm); unpack a list with Skip(*layers)"
             )
-    _one_of("merge", merge, tuple(MERGES), "a callable of (shortcut, branch)", callable(merge))
+    _one_of("merge", merge, (*MERGES, "gate"), "a callable of (shortcut, branch)", callable(merge))
     is_module = isinstance(shortcut, nn.Module)
     _one_of("shortcut", shortcut, SHORTCUTS, "an nn.Module", is_module)
     _one_of("keep", keep, ("branch", "input"), "", False)
@@ -227,9 +231,7 @@ def _one_of(name: str, value: Any, names: tuple[str, ...], other: str, is_other:
     raise ArgumentError(f"{name}={value!r} is unknown\n  mend: one of {options}")
 
 
-def _probe(
-    branch: nn.Module, in_channels: int | None, needed: bool
-) -> tuple[Probe | None, str]:
+def _probe(branch: nn.Module, in_channels: int | None, needed: bool) -> tuple[Probe | None, str]:
     """What the probe found; without it, the reason, unless it is needed."""
     try:
         return probe(branch, in_channels), ""
