@@ -103,7 +103,7 @@ class Snapshot:
             kind = type(item)
             if kind in _ATOMS:
                 continue
-            if not item and kind in _TABLES:  # most are tables of hooks, and empty
+            if kind in _TABLES and not item:  # most are tables of hooks, and empty
                 self._empty.append(item)
             elif not isinstance(item, _PLAIN):
                 self._visit(item, depth)
