@@ -6,9 +6,9 @@ from collections import Counter
 from fnmatch import fnmatchcase
 
 import pytest
-
 from tests.truth.table import QUICK, TABLE, Row
 from tests.truth.zoo import build
+
 from torchskip.graph import Graph, SkipPath
 from torchskip.skips import find_skips
 from torchskip.trace import trace

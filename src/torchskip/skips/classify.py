@@ -13,7 +13,7 @@ from itertools import combinations
 from torchskip.graph import Kind
 from torchskip.skips.flow import Flow, Route
 from torchskip.skips.joins import Join
-from torchskip.skips.parts import channel_axes, disjoint
+from torchskip.skips.parts import channel_axes, disjoint, within
 
 __all__ = ["Found", "judge"]
 
@@ -258,7 +258,9 @@ def _concat_found(
         return None
     branch = max((routes[i] for i in others), key=_shallow)
     short = routes[shorts[0]]
-    apart = any(disjoint(flow, split, join.arms[s], join.arms[o]) for s in shorts for o in others)
+    apart = any(
+        _apart(flow, join, split, join.arms[s], join.arms[o]) for s in shorts for o in others
+    )
     kind: Kind
     if _long(branch, short, len(routes)):
         kind = "long"
@@ -269,6 +271,14 @@ def _concat_found(
     else:
         kind = "concat"
     return Found(join, split, kind, join.arms, tuple(routes), frozenset(shorts))
+
+
+def _apart(flow: Flow, join: Join, split: int, short: int, other: int) -> bool:
+    """Whether the bare arm's channels are not among those that the other arm works on."""
+    if disjoint(flow, split, short, other):
+        return True
+    assigned = join.kept == short and join.axis is not None
+    return assigned and within(flow, split, other, join.axis or 0, join.written)
 
 
 # ---- shared

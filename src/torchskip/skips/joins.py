@@ -39,7 +39,8 @@ class Join:
 
     `family` says what the meeting does to them; `merge` is its name for people. `inner` are
     the nodes of nested joins of the same family that this one contains; `axis` the axis of a
-    concatenation.
+    concatenation. `kept` is an arm of which all survives but a part of that size, which an
+    assignment overwrote.
     """
 
     node: int
@@ -49,6 +50,8 @@ class Join:
     inner: tuple[int, ...] = ()
     axis: int | None = None
     highway: bool = False
+    kept: int | None = None
+    written: int = 0
 
 
 def joins(flow: Flow) -> Iterator[Join]:
@@ -142,28 +145,50 @@ def _assigned(flow: Flow, node: Node) -> Join | None:
     ``y[:, :c] += x`` is a sum in place and no concatenation: its slice's new version is made
     from the old one.
     """
+    if not node.outputs:
+        return None
+    whole = flow.graph.values[node.outputs[0]].shape
     arms: list[int] = []
     axes: set[int] = set()
+    kept, written = None, 0
     for v in node.inputs:
+        value = flow.graph.values[v]
         n = flow.producer[v]
-        written = n is not None and flow.graph.nodes[n].inplace and v != node.inputs[0]
-        if written and n is not None:
-            maker = flow.graph.nodes[n]
-            if flow.names[n] != "copy":
-                return None
-            source = maker.inputs[0]
-            if flow.graph.values[source].memory == flow.graph.values[v].memory:
-                return None
-            view = flow.graph.values[v]
-            whole = flow.graph.values[node.outputs[0]].shape if node.outputs else ()
-            if len(view.shape) == len(whole):
-                axes |= {i for i, (a, b) in enumerate(zip(view.shape, whole, strict=True)) if a < b}
-            arms.append(source)
-        else:
+        if v == node.inputs[0] and (n is None or not flow.graph.nodes[n].inplace):
+            kept = v
             arms.append(v)
-    if len(axes) != 1 or len(set(arms)) < 2:
+            continue
+        source = _copied(flow, v)
+        if source is None or len(value.shape) != len(whole):
+            return None
+        cut = [i for i, (a, b) in enumerate(zip(value.shape, whole, strict=True)) if a < b]
+        if len(cut) != 1:
+            return None
+        axes.update(cut)
+        written += value.shape[cut[0]]
+        arms.append(source)
+    arms = list(dict.fromkeys(arms))
+    if len(axes) != 1 or len(arms) < 2:
         return None
-    return Join(node.index, "concat", "slice-assign", tuple(dict.fromkeys(arms)), (), axes.pop())
+    return Join(
+        node.index,
+        "concat",
+        "slice-assign",
+        tuple(arms),
+        axis=axes.pop(),
+        kept=kept,
+        written=written,
+    )
+
+
+def _copied(flow: Flow, value: int) -> int | None:
+    """Return what ``view.copy_(source)`` put into `value`, unless it came from there."""
+    n = flow.producer[value]
+    if n is None or flow.names[n] != "copy" or not flow.graph.nodes[n].inplace:
+        return None
+    source = flow.graph.nodes[n].inputs[0]
+    inside = flow.graph.values[source].memory == flow.graph.values[value].memory
+    return None if inside else source
 
 
 def glue_back(flow: Flow, value: int, scaled: bool = True) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torchskip.graph import Node
 from torchskip.skips.flow import Flow
 
-__all__ = ["channel_axes", "disjoint"]
+__all__ = ["Region", "channel_axes", "disjoint", "within"]
 
 _SPLITS = ("split", "split_with_sizes", "chunk", "unbind", "tensor_split", "unsafe_split")
 _NEAR = 40
@@ -134,3 +134,9 @@ def _keeps(flow: Flow, n: int) -> bool:
     if len(before) == len(after):
         return True
     return flow.names[n] in ("view", "_unsafe_view", "reshape") and before[-1:] == after[-1:]
+
+
+def within(flow: Flow, split: int, arm: int, axis: int, size: int) -> bool:
+    """Whether an arm reads nothing of the split value but parts of that size along an axis."""
+    read = _regions(flow, split, arm)
+    return bool(read) and all(r is not None and r[0] == axis and r[2] - r[1] == size for r in read)
