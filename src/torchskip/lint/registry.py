@@ -13,8 +13,16 @@ from torchskip.lint.rules import (
     added_twice,
     arm_detached,
     batch_concat,
+    branch_ignored,
+    broken_backward,
+    forward_fails,
     join_changes_dtype,
+    misplaced_drop_path,
+    shape_mismatch,
+    shortcut_overwritten,
     silent_broadcast,
+    size_dependent,
+    unused_shortcut,
 )
 
 __all__ = ["CHECKS", "RULES", "find_rule"]
@@ -25,8 +33,16 @@ _MODULES = (
     added_twice,
     arm_detached,
     batch_concat,
+    branch_ignored,
+    broken_backward,
+    forward_fails,
     join_changes_dtype,
+    misplaced_drop_path,
+    shape_mismatch,
+    shortcut_overwritten,
     silent_broadcast,
+    size_dependent,
+    unused_shortcut,
 )
 CHECKS: tuple[tuple[Rule, Check], ...] = tuple(
     sorted(((m.RULE, m.check) for m in _MODULES), key=lambda pair: pair[0].code)

@@ -16,7 +16,7 @@ __all__ = ["half"]
 
 def half(model: nn.Module, example: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
     """Trace ``model.bfloat16()`` without converting the user's model."""
-    snapshot = Snapshot(model)
+    snapshot = Snapshot(model.modules())
     try:
         snapshot.swap(_parameter, _cast)
         return trace(

@@ -26,10 +26,14 @@ def borrowed(model: nn.Module, training: bool) -> Iterator[dict[str, nn.Paramete
     """The model on copies of its parameters and buffers, on the CPU, then as it was."""
     with random_state(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        snapshot = Snapshot(model)
+        snapshot = Snapshot(model.modules())
         try:
             model.train(training)
-            snapshot.swap(_copy, lambda b: b.detach().to("cpu", copy=True))
+            copies: dict[int, Tensor] = {}  # tied tensors stay tied
+            snapshot.swap(
+                lambda p: copies.setdefault(id(p), _copy(p)),
+                lambda b: copies.setdefault(id(b), b.detach().to("cpu", copy=True)),
+            )
             torch.manual_seed(0)
             yield dict(model.named_parameters())
         finally:

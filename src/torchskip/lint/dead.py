@@ -1,0 +1,56 @@
+"""What a pass computes and no output needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torchskip.graph import Node
+from torchskip.lint.evidence import Pass
+from torchskip.lint.ops import BACKSTAGE, is_layer, name
+
+__all__ = ["DeadEnd", "dead_ends"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadEnd:
+    """An operation whose result nobody reads, and the operations that run only for it."""
+
+    sink: Node
+    nodes: tuple[Node, ...]
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that its layers read."""
+        names = {n for node in self.nodes if is_layer(node) for c in node.constants for n in c.names}
+        return tuple(sorted(names))
+
+
+def dead_ends(run: Pass) -> tuple[DeadEnd, ...]:
+    """Every dead end of a finished pass, in order; none for a pass that failed."""
+    graph, flow = run.graph, run.flow
+    if graph.failure is not None or not graph.outputs:
+        return ()
+    dead = {
+        node.index: node
+        for node in graph.nodes
+        if node.outputs and not any(value in flow.live for value in node.outputs)
+    }
+    ends: list[DeadEnd] = []
+    for node in dead.values():
+        if name(node) in BACKSTAGE or node.op == "torchskip.alias":
+            continue
+        if any(_of_user(reader, dead) for v in node.outputs for reader in flow.readers[v]):
+            continue
+        found, todo = {node.index: node}, [node]
+        while todo:
+            for value in todo.pop().inputs:
+                maker = graph.values[value].producer
+                if maker in dead and maker not in found:
+                    found[maker] = dead[maker]
+                    todo.append(dead[maker])
+        ends.append(DeadEnd(node, tuple(found[i] for i in sorted(found))))
+    return tuple(ends)
+
+
+def _of_user(reader: int, dead: dict[int, Node]) -> bool:
+    return reader in dead and name(dead[reader]) not in BACKSTAGE

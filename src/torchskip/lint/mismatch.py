@@ -1,0 +1,109 @@
+"""Why two arms do not meet: both ways with shapes, and the step from which they differ."""
+
+from __future__ import annotations
+
+from torchskip.graph import Node
+from torchskip.lint.evidence import Pass
+from torchskip.lint.finding import Way
+from torchskip.lint.flow import Flow
+from torchskip.lint.joins import Join, join_of, way
+from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, is_layer, name
+from torchskip.lint.words import shape
+
+__all__ = ["Mismatch", "mismatch"]
+
+
+class Mismatch:
+    """A join that failed because of its arms' shapes."""
+
+    def __init__(self, run: Pass, join: Join) -> None:
+        flow = run.flow
+        self.join = join
+        self.flow = flow
+        self.shapes = tuple(flow.value(v).shape for v in join.values)
+        self.concat = name(join.node) in CONCATS
+        axis = join.node.argument("dim", 0)
+        self.along = axis if self.concat and isinstance(axis, int) else None
+        self.axes = self._axes()
+        depths = [
+            sum(is_layer(n) for n in flow.nodes_between(join.split, v)) for v in join.values
+        ]
+        # The branch is the arm with more layers; of equals, the one with more steps.
+        lengths = [len(flow.nodes_between(join.split, v)) for v in join.values]
+        order = sorted(range(len(depths)), key=lambda i: (depths[i], lengths[i]))
+        self.shortcut, self.branch = join.values[order[0]], join.values[order[-1]]
+        self.roles = {v: "branch" if v == self.branch else "shortcut" for v in join.values}
+
+    def _axes(self) -> tuple[int, ...]:
+        first = self.shapes[0]
+        if any(len(s) != len(first) for s in self.shapes):
+            return ()
+        along = self.along % len(first) if self.along is not None and first else None
+        return tuple(
+            i
+            for i in range(len(first))
+            if i != along and len({s[i] for s in self.shapes} - ({1} if not self.concat else set())) > 1
+        )
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """Both arms step by step, each with the step after which it no longer meets."""
+        found = []
+        for value in self.join.values:
+            other = self.branch if value == self.shortcut else self.shortcut
+            steps = way(self.flow, self.roles[value], self.join.split, value)
+            found.append(
+                Way(steps.role, steps.start, steps.steps, self._parts(steps, self.flow.value(other).shape))
+            )
+        return tuple(sorted(found, key=lambda w: w.role))
+
+    def _parts(self, way_: Way, target: tuple[int, ...]) -> int | None:
+        """Index of the first step from which on the arm differs from where it should arrive."""
+        parts = None
+        for index in reversed(range(len(way_.steps))):
+            here = way_.steps[index].shape
+            same = len(here) == len(target) and all(here[a] == target[a] for a in self.axes)
+            if same:
+                break
+            parts = index
+        return parts
+
+    @property
+    def message(self) -> str:
+        """The shapes, the axes, and the step where the arms part."""
+        word = {True: "concatenate", False: "add"}[self.concat]
+        if name(self.join.node) in PRODUCTS:
+            word = "multiply"
+        branch, shortcut = (self.flow.value(v).shape for v in (self.branch, self.shortcut))
+        text = f"cannot {word} branch {shape(branch)} and shortcut {shape(shortcut)}: "
+        if not self.axes:
+            return text + f"ranks {len(branch)} and {len(shortcut)} differ"
+        numbers = ", ".join(f"{branch[a]} against {shortcut[a]} on axis {a}" for a in self.axes)
+        text += numbers
+        for found in self.ways:
+            if found.parts is not None:
+                step = found.steps[found.parts]
+                before = found.steps[found.parts - 1].shape if found.parts else found.start
+                place = f" {step.module!r}" if step.module else ""
+                text += (
+                    f"; the {found.role} parts at step {found.parts + 1}, {step.op}{place}: "
+                    f"{shape(before)} to {shape(step.shape)}"
+                )
+        return text
+
+
+def mismatch(run: Pass) -> Mismatch | None:
+    """The join at which a pass failed; None when it did not, or not for its arms' shapes."""
+    failure = run.graph.failure
+    if failure is None or failure.node is None:
+        return None
+    node: Node = run.graph.nodes[failure.node]
+    if name(node) not in ADDS | CONCATS | PRODUCTS:
+        return None
+    flow: Flow = run.flow
+    join = join_of(flow, node)
+    if join is None:
+        return None
+    found = Mismatch(run, join)
+    ranks = {len(s) for s in found.shapes}
+    return found if found.axes or len(ranks) > 1 else None

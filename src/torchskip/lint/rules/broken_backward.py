@@ -1,0 +1,107 @@
+"""Backward fails: an operation in place overwrites what a gradient needs.
+
+## What it does
+Runs forward and backward with numbers on a small input and, when backward raises, names the
+in-place operations that wrote to a tensor that another operation had kept for its gradient.
+
+## Why is this bad
+`out += shortcut` writes into `out`. When `out` came from a ReLU, a sigmoid or another operation
+whose gradient is computed from its *result*, training stops with "one of the variables needed for
+gradient computation has been modified by an inplace operation", and the message names neither
+module nor line.
+
+## Example
+
+    out = self.relu(self.conv2(out))
+    out += residual
+
+## Use instead
+
+    out = out + residual
+
+After a convolution or a normalisation `out += residual` is fine, as in torchvision's ResNet.
+
+## References
+pytorch/pytorch#5687; PyTorch documentation, *Autograd mechanics: in-place correctness checks*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torchskip.graph import Node
+from torchskip.lint.evidence import Evidence, Pass
+from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.ops import is_layer, is_norm, name
+from torchskip.lint.rule import Rule
+from torchskip.lint.words import called, shape
+
+RULE = Rule("TS112", "broken-backward", "error", __doc__)
+# tools/autograd/derivatives.yaml: these formulas use `result`.
+_KEEPS_RESULT = frozenset(
+    """relu sigmoid tanh exp sqrt rsqrt reciprocal _softmax softmax _log_softmax elu leaky_relu
+    softplus hardtanh selu celu threshold clamp_min prod amax amin max min cumprod expm1 tan
+    max_pool2d_with_indices max_pool3d_with_indices""".split()
+)
+_KEEPS_RESULT_IN_PLACE_ONLY = frozenset({"leaky_relu", "elu", "celu", "hardtanh", "threshold"})
+_KEEPS_INPUT = frozenset({"mul", "div", "pow", "silu", "gelu", "mish", "hardswish", "var", "abs"})
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    """In-place writes to kept tensors, when backward was seen to fail."""
+    real = evidence.real
+    if real is None or not real.backward:
+        return
+    message = real.backward.split("; expected", 1)[0]
+    if "inplace" not in real.backward:
+        yield RULE.at(None, f"backward fails: {real.backward}")
+        return
+    found = False
+    for writer, keeper, sizes in _overwritten(evidence.train):
+        found = True
+        what = "its result" if keeper.index < writer.index and writer.inputs else "it"
+        yield RULE.at(
+            writer,
+            f"backward fails: {called(writer)} writes in place to the {shape(sizes)} that "
+            f"{called(keeper)} keeps {what} of for its gradient",
+            mends=(Mend(_advice(writer)),),
+        )
+    if not found:
+        yield RULE.at(None, f"backward fails: {message}")
+
+
+def _advice(writer: Node) -> str:
+    kind = name(writer)
+    if kind == "add":
+        return "write `out = out + shortcut` instead of `out += shortcut`"
+    return f"run {kind} out of place (`inplace=False`)"
+
+
+def _overwritten(run: Pass) -> Iterator[tuple[Node, Node, tuple[int, ...]]]:
+    """Every in-place node with the node whose kept tensor it overwrites."""
+    flow = run.flow
+    for node in run.graph.nodes:
+        if not node.inplace or not node.inputs or not node.grad:
+            continue
+        old = next((flow.value(v).previous for v in node.outputs), None)
+        if old is None:
+            continue
+        maker = flow.producer(old)
+        if maker is not None and _keeps_result(maker):
+            yield node, maker, flow.value(old).shape
+            continue
+        for reader in flow.reads(old):
+            if reader.index < node.index and _keeps_input(reader):
+                yield node, reader, flow.value(old).shape
+                break
+
+
+def _keeps_result(node: Node) -> bool:
+    kind = name(node)
+    return kind in _KEEPS_RESULT and (
+        kind not in _KEEPS_RESULT_IN_PLACE_ONLY or node.inplace or kind == "leaky_relu"
+    )
+
+
+def _keeps_input(node: Node) -> bool:
+    return (is_layer(node) or is_norm(node) or name(node) in _KEEPS_INPUT) and node.grad

@@ -1,0 +1,76 @@
+"""The model's own forward fails on the example.
+
+## What it does
+Reports the operation at which forward stopped, when it is no join of two arms; whatever ran
+before it is still checked.
+
+## Why is this bad
+The model does not run. Where the failing layer reads a join, the shapes that met there are named:
+a concatenation with other channels than the next layer expects is a usual cause.
+
+## Example
+
+    self.decoder = nn.Conv2d(64, 32, 3)             # forgets the skip's 64 channels
+    ...
+    x = self.decoder(torch.cat([skip, x], 1))       # 128 channels
+
+## Use instead
+
+    self.decoder = nn.Conv2d(64 + 64, 32, 3)
+
+## References
+PyTorch documentation, *torch.cat*; Ronneberger et al., *U-Net*, 2015.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torchskip.graph import Graph, Node
+from torchskip.lint.evidence import Evidence, Pass
+from torchskip.lint.finding import Finding
+from torchskip.lint.flow import Flow
+from torchskip.lint.mismatch import mismatch
+from torchskip.lint.ops import ADDS, CONCATS, FORMS, is_norm, name
+from torchskip.lint.rule import Rule
+from torchskip.lint.words import called, listed, shape
+
+RULE = Rule("TS100", "forward-fails", "error", __doc__)
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    """A failure that is no mismatch of arms, in evaluation or only in training."""
+    for run in (evidence.eval, evidence.train):
+        failure = run.graph.failure
+        if failure is None:
+            continue
+        if mismatch(run) is None:
+            node = run.graph.nodes[failure.node] if failure.node is not None else None
+            mode = "training" if run is evidence.train else "evaluation"
+            first = failure.message.strip().partition("\n")[0]
+            where = f" in {failure.module!r}" if failure.module else ""
+            yield RULE.at(
+                node,
+                f"forward fails in {mode} mode{where}: {failure.error}: {first}"
+                + (_fed_by(run, node) if node else ""),
+                module=failure.module,
+                source=failure.source,
+            )
+        return
+
+
+def _fed_by(run: Pass, node: Node) -> str:
+    """The join that the failing operation reads, behind what keeps its shape."""
+    flow: Flow = run.flow
+    graph: Graph = run.graph
+    value = node.inputs[0] if node.inputs else None
+    while value is not None and (maker := flow.producer(value)) is not None:
+        if name(maker) in ADDS | CONCATS and len(maker.inputs) > 1:
+            parts = listed(shape(graph.values[v].shape) for v in maker.inputs)
+            return f"; it reads {shape(graph.values[value].shape)}, the {called(maker)} of {parts}"
+        if not (name(maker) in FORMS or is_norm(maker) or len(maker.inputs) == 1):
+            break
+        if graph.values[maker.inputs[0]].shape != graph.values[value].shape:
+            break
+        value = maker.inputs[0]
+    return ""

@@ -1,0 +1,122 @@
+"""The arms meet for the example's size and not for its neighbours.
+
+## What it does
+Runs the model again with every spatial size one larger, with only the first one larger, and one
+smaller, and reports joins that then fail.
+
+## Why is this bad
+An odd size loses half a pixel at each stride: 33 pixels become 16, and two times 16 is 32. The
+network works on 32 or 224 pixels and fails on the first photograph of another size. It is an error
+where the code pads, crops or resizes to make the arms meet and still fails; elsewhere a warning,
+since a network may be meant for multiples of its stride alone.
+
+## Example
+
+    up = self.up(x)                                   # twice the size, not the skip's
+    x = torch.cat([skip, up], dim=1)
+
+## Use instead
+
+    up = F.interpolate(x, size=skip.shape[2:])
+
+or pad: `F.pad(up, (dx // 2, dx - dx // 2, dy // 2, dy - dy // 2))`, last axis first.
+
+## References
+milesial/Pytorch-UNet#32; open-mmlab/mmdetection pull request 2157; Ronneberger et al., *U-Net*,
+2015, section 2 (cropping and even sizes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torchskip.lint.evidence import Evidence
+from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.flow import Flow
+from torchskip.lint.mismatch import Mismatch, mismatch
+from torchskip.lint.ops import is_layer, name
+from torchskip.lint.rule import Rule
+from torchskip.lint.words import shape
+from torchskip.skips.ops import role
+
+RULE = Rule("TS102", "size-dependent", "error", __doc__)
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    """Joins that fail for a neighbouring size."""
+    if evidence.eval.graph.failure is not None or not _resizes(evidence):
+        return
+    for trial in evidence.sizes:
+        found = mismatch(trial.run)
+        if found is None or not any(axis >= 2 for axis in found.axes):
+            continue
+        node = found.join.node
+        adapts = any(
+            _adapts(evidence, n.source)
+            for v in found.join.values
+            for n in trial.run.flow.nodes_between(found.join.split, v)
+        )
+        given = ", ".join(shape(s) for s in trial.shapes)
+        skip = trial.run.flow.value(found.shortcut).shape
+        yield RULE.at(
+            node,
+            f"fits {_example(evidence)} and fails for {given}: {found.message}",
+            severity="error" if adapts else "warning",
+            arms=found.ways,
+            mends=(
+                Mend(
+                    "resize the branch to the shortcut: `F.interpolate(x, size=skip.shape[2:])`"
+                    f" gives {skip[2:]} here"
+                ),
+                _multiple(evidence, found),
+            ),
+        )
+        return
+
+
+def _resizes(evidence: Evidence) -> bool:
+    """Whether anything but a crop of equals can round: a stride, a pooling, a resize."""
+    flow = evidence.eval.flow
+    for node in evidence.eval.graph.nodes:
+        if node.inputs and node.outputs and (is_layer(node) or role(node) in {"pool", "resize"}):
+            before, after = flow.value(node.inputs[0]).shape, flow.value(node.outputs[0]).shape
+            if len(before) == len(after) > 2 and before[2:] != after[2:]:
+                return True
+    return False
+
+
+def _adapts(evidence: Evidence, source: object) -> bool:
+    """Whether a line pads or crops: then the code means to take any size."""
+    return any(
+        name(n) in {"constant_pad_nd", "reflection_pad2d", "replication_pad2d"}
+        or (name(n) == "slice" and _cuts_space(evidence.eval.flow, n.inputs[0], n.argument("dim")))
+        for n in evidence.eval.graph.nodes
+        if n.source == source and source is not None and n.module_type not in _PADDINGS
+    )
+
+
+_PADDINGS = frozenset(f"{k}Pad{n}d" for k in ("Zero", "Constant", "Reflection", "Replication", "Circular") for n in (1, 2, 3))
+
+
+def _cuts_space(flow: Flow, value: int, axis: object) -> bool:
+    return isinstance(axis, int) and axis % max(len(flow.value(value).shape), 1) >= 2
+
+
+def _example(evidence: Evidence) -> str:
+    graph = evidence.eval.graph
+    return ", ".join(shape(graph.values[v].shape) for v in graph.inputs)
+
+
+def _multiple(evidence: Evidence, found: Mismatch) -> Mend:
+    """The stride between the input and the smallest map on the branch."""
+    sizes = [
+        found.flow.value(v).shape[2]
+        for n in found.flow.nodes_between(found.join.split, found.branch)
+        for v in n.outputs[:1]
+        if len(found.flow.value(v).shape) > 2
+    ]
+    whole = found.flow.value(found.flow.graph.inputs[0]).shape
+    factor = 1
+    while sizes and len(whole) > 2 and min(sizes) * factor * 2 <= whole[2] + min(sizes):
+        factor *= 2
+    return Mend(f"or pad the input to multiples of {factor} and crop the output back")

@@ -1,0 +1,142 @@
+"""A shortcut is constructed and never called.
+
+## What it does
+Reports layers with parameters that never run, in evaluation or training, inside a block that
+does run, where they could be the block's shortcut: they take the block's channels and give the
+channels of its result, or are named a shortcut.
+
+## Why is this bad
+Either the shortcut was forgotten in `forward`, and the block has none, or it was built although
+nothing has to be projected: its parameters are saved, counted and handed to the optimizer, and
+distributed training stops with "parameters that were not used in producing loss".
+
+## Example
+
+    self.shortcut = nn.Conv2d(a, b, 1)
+    ...
+    return F.relu(self.body(x))
+
+## Use instead
+
+    return F.relu(self.body(x) + self.shortcut(x))
+
+or build the projection only where the channels or the size change.
+
+## References
+Project-MONAI/MONAI#4314; PyTorch documentation, *DistributedDataParallel*,
+`find_unused_parameters`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from torchskip.lint.evidence import Evidence
+from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.flow import Flow
+from torchskip.lint.ops import ADDS, CONCATS, name
+from torchskip.lint.rule import Rule
+from torchskip.lint.words import listed, plural
+
+RULE = Rule("TS108", "unused-shortcut", "error", __doc__)
+_NAMED = re.compile(r"short_?cut|skip|down_?sample|identity|residual|^res$|_res$|^res_|proj", re.I)
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    """Blocks that run without the shortcut that was built for them."""
+    graph = evidence.eval.graph
+    if graph.failure is not None:
+        return
+    unused = _unused(evidence)
+    for block, paths in unused.items():
+        fits = [p for p in paths if _could_bridge(evidence, block, p)]
+        if not fits:
+            continue
+        # Normalisations that would follow the projection belong to it.
+        group = [p for p in paths if p in fits or _is_norm(evidence, p)]
+        module = evidence.modules[block]
+        joined = any(n.module == block and name(n) in ADDS | CONCATS for n in graph.nodes)
+        names = [p.removeprefix(block + ".") if block else p for p in group]
+        weights = sum(
+            1 for p in graph.parameters if any(p.name.startswith(path + ".") for path in group)
+        )
+        effect = "its shortcut is the identity" if joined else "it has no shortcut"
+        yield RULE.at(
+            None,
+            f"{listed(map(repr, names))} of {module.type} never run: {effect}, and "
+            f"{plural(weights, 'tensor')} of parameters and statistics are never trained",
+            module=block,
+            source=module.source,
+            mends=(
+                Mend("call it in forward and add its result")
+                if not joined
+                else Mend("build it only where channels or size change"),
+            ),
+        )
+
+
+def _unused(evidence: Evidence) -> dict[str, list[str]]:
+    """Topmost modules with parameters that no pass calls, by the module that should."""
+    called = {m.path for run in evidence.passes for m in run.graph.modules if m.calls}
+    read = {p.name for run in evidence.passes for p in run.graph.parameters if p.readers}
+    holding = {p.name.rpartition(".")[0] for p in evidence.eval.graph.parameters if not p.buffer}
+    found: dict[str, list[str]] = {}
+    for module in evidence.eval.graph.modules:
+        path = module.path
+        parent = path.rpartition(".")[0]
+        held = [h for h in holding if h == path or h.startswith(path + ".")]
+        if not path or path in called or not held or parent not in called:
+            continue
+        if any(n == path or n.startswith(path + ".") for n in called | read):
+            continue
+        found.setdefault(parent, []).append(path)
+    return found
+
+
+def _could_bridge(evidence: Evidence, block: str, path: str) -> bool:
+    """Whether the unused layer maps the block's input channels to its output channels."""
+    weights = [
+        p
+        for p in evidence.eval.graph.parameters
+        if p.name.startswith(path + ".") and not p.buffer and len(p.shape) > 1
+    ]
+    ends = _ends(evidence.eval.flow, block)
+    if not weights or ends is None:
+        return False
+    first, last = weights[0].shape, weights[-1].shape
+    grouped = len(first) > 2 and first[1] == 1
+    bridges = (first[1] == ends[0] or grouped) and last[0] == ends[1]
+    word = path.rpartition(".")[2]
+    one_by_one = all(size == 1 for size in first[2:]) and len(first) > 2
+    return bridges and (bool(_NAMED.search(word)) or one_by_one)
+
+
+def _is_norm(evidence: Evidence, path: str) -> bool:
+    shapes = [
+        p.shape
+        for p in evidence.eval.graph.parameters
+        if p.name.startswith(path + ".") and not p.buffer
+    ]
+    return bool(shapes) and all(len(shape) == 1 for shape in shapes)
+
+
+def _ends(flow: Flow, block: str) -> tuple[int, int] | None:
+    """Channels of the first value that comes into the block and of the last that leaves it."""
+    inside = [
+        n for n in flow.graph.nodes if n.module == block or n.module.startswith(block + ".") or not block
+    ]
+    if not inside:
+        return None
+    made = {v for n in inside for v in n.outputs}
+    entering = [v for n in inside for v in n.inputs if v not in made]
+    leaving = [
+        v
+        for n in inside
+        for v in n.outputs
+        if v in flow.graph.outputs or any(r not in {m.index for m in inside} for r in flow.readers[v])
+    ]
+    if not entering or not leaving:
+        return None
+    first, last = flow.value(entering[0]).shape, flow.value(leaving[-1]).shape
+    return (first[1], last[1]) if len(first) > 1 and len(last) > 1 else None
