@@ -250,7 +250,7 @@ MESSAGES = [
         lambda: Skip([nn.ReLU()]),
         ArgumentError,
         "part 0 of the branch is a list, not an nn.Module\n"
-        "  mend: pass layers one by one: Skip(conv, norm); unpack a list with Skip(*layers)",
+        "  mend: pass layers one by one: Skip(conv, norm); unpack lists, Skip(*layers)",
     ),
     (
         lambda: Skip(nn.ReLU(), merge="sum"),

@@ -4,15 +4,9 @@ The branch itself is never run: parameters, buffers, hooks, modes and random sta
 are, and no data is copied.
 """
 
-import copy
-import random
 import re
-import sys
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +16,7 @@ from torchskip.errors import ArgumentError, GeometryError
 from torchskip.nn.follow import Follower
 from torchskip.nn.geometry import Geometry, SizeRule
 from torchskip.nn.moves import Lost
+from torchskip.nn.twin import dtype_of, meta_twin, undisturbed
 
 __all__ = ["Probe", "probe"]
 
@@ -77,7 +72,7 @@ def probe(branch: nn.Module, in_channels: int | None = None) -> Probe:
     (3, 8, [17, 17])
 
     """
-    with _undisturbed():
+    with undisturbed():
         runner = _Runner(branch)
         channels, run = _accepted(branch, runner, in_channels)
         return _derive(runner, channels, run)
@@ -221,68 +216,6 @@ def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def meta_twin(branch: nn.Module) -> nn.Module:
-    """A copy of ``branch`` in training mode, on the meta device and without its hooks.
-
-    Raises:
-        GeometryError: when the branch cannot be copied.
-
-    """
-    memo: dict[int, Any] = {}
-    for module in branch.modules():
-        for store in (module._parameters, module._buffers, vars(module)):
-            for tensor in store.values():
-                if isinstance(tensor, Tensor):
-                    memo[id(tensor)] = _on_meta(tensor)
-        for name, hooks in vars(module).items():
-            if name.endswith("_hooks") and isinstance(hooks, OrderedDict):
-                # A hook may write into its owner's objects; its owner expects no extra call.
-                keeps = {k: h for k, h in hooks.items() if _is_torch_hook(h)}
-                if len(keeps) != len(hooks):
-                    memo[id(hooks)] = OrderedDict(keeps)
-    try:
-        return copy.deepcopy(branch, memo).train()
-    except Exception as error:
-        raise GeometryError(
-            f"branch ({type(branch).__name__}) cannot be copied for probing: {error}\n"
-            f'  mend: pass shortcut="identity" or a module of your own'
-        ) from error
-
-
-def _is_torch_hook(hook: Any) -> bool:
-    """Hooks of torch itself (lazy modules, weight norm) belong to the forward pass."""
-    owner = getattr(hook, "__func__", None) or type(hook)
-    return str(getattr(owner, "__module__", "")).startswith("torch.nn.")
-
-
-def _on_meta(tensor: Tensor) -> Tensor:
-    if isinstance(tensor, UninitializedTensorMixin):
-        return type(tensor)(requires_grad=False, device="meta", dtype=tensor.dtype)  # type: ignore[no-any-return]
-    twin = torch.empty_like(tensor, device="meta")
-    if isinstance(tensor, nn.Parameter):
-        return nn.Parameter(twin, requires_grad=False)
-    return twin
-
-
-def dtype_of(module: nn.Module) -> torch.dtype:
-    """Floating dtype of the module's first parameter or buffer, else torch's default."""
-    tensor = _first_floating(module)
-    return torch.get_default_dtype() if tensor is None else tensor.dtype
-
-
-def device_of(module: nn.Module) -> torch.device | None:
-    """Device of the module's first parameter or buffer; None when it has none."""
-    tensor = _first_floating(module)
-    return None if tensor is None else tensor.device
-
-
-def _first_floating(module: nn.Module) -> Tensor | None:
-    for tensor in (*module.parameters(), *module.buffers()):
-        if tensor.is_floating_point() or tensor.is_complex():
-            return tensor
-    return None
-
-
 def _channels(branch: nn.Module) -> list[int]:
     """Numbers of input channels that the branch's layers and weights suggest, first layer first."""
     found: list[int] = []
@@ -315,21 +248,6 @@ def _ranks(branch: nn.Module) -> list[int]:
     return list(dict.fromkeys([*found, 2, 1, 3]))[: 1 if found else 3]
 
 
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """No gradients, and every random generator as it was."""
-    python = random.getstate()
-    numpy = sys.modules.get("numpy")
-    state = numpy.random.get_state() if numpy is not None else None
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        random.setstate(python)
-        if numpy is not None:
-            numpy.random.set_state(state)
-
-
 def smallest_input(
     branch: nn.Module, channels: int | None, sizes: tuple[int, ...], limit: int = 512
 ) -> int | None:
@@ -338,7 +256,7 @@ def smallest_input(
     >>> smallest_input(nn.Conv2d(3, 8, 7), 3, (5, 5))
     7
     """
-    with _undisturbed():
+    with undisturbed():
         runner = _Runner(branch)
         count = _GUESSES[0] if channels is None else channels
         if runner.run(count, sizes) is not None:

@@ -1,8 +1,7 @@
 """The shortcuts: modules that end on the branch's grid, of exactly its size, aligned with it."""
 
 from collections import OrderedDict
-from fractions import Fraction
-from math import floor, prod
+from math import prod
 from typing import Any
 
 import torch
@@ -11,11 +10,11 @@ from torch import Tensor, nn
 
 from torchskip.errors import ArgumentError, GeometryError
 from torchskip.nn.frame import Frame, fixed_right
-from torchskip.nn.geometry import Geometry
 from torchskip.nn.probe import Probe
 from torchskip.nn.resample import Resample
+from torchskip.nn.windows import centred_kernel, left_padding
 
-__all__ = ["SHORTCUTS", "PadChannels", "Restore", "Subsample", "derive_shortcut", "projection"]
+__all__ = ["SHORTCUTS", "PadChannels", "Subsample", "derive_shortcut", "projection"]
 
 SHORTCUTS = ("auto", "identity", "project", "pool", "pad")
 
@@ -63,43 +62,6 @@ class PadChannels(nn.Module):
     def extra_repr(self) -> str:
         """Show the number of added channels."""
         return f"extra={self.extra}"
-
-
-class Restore(nn.Module):
-    """Bring a branch's output back onto the input's grid: the resize of ``keep="input"``.
-
-    Output pixel ``p`` lies at ``(p - centre) / stride`` on the branch's grid. A branch that
-    shrank is interpolated linearly there, one that grew is averaged around there, and the
-    1x1 convolution that settles the channels runs on the smaller of the two grids.
-
-    Shapes:
-        ``(N, C_out, *m), (n_1, ..., n_d) -> (N, C_in, n_1, ..., n_d)``.
-    """
-
-    def __init__(self, geometry: tuple[Geometry, ...], project: nn.Module | None) -> None:
-        super().__init__()
-        back = tuple(g.inverse() for g in geometry)
-        kernel = _kernel(back)
-        self.project = project
-        self.resize: Frame | Resample
-        if kernel is None:
-            self.resize, self.pool = Resample(back), None
-        else:
-            stride = tuple(int(g.stride) for g in back)
-            self.resize = Frame(_left(back, kernel), kernel, stride)
-            self.pool = _POOLS[len(back)](kernel, stride) if max(kernel) > 1 else None
-        self.project_first = prod(g.stride for g in geometry) >= 1
-
-    def forward(self, y: Tensor, size: torch.Size) -> Tensor:
-        """Resize ``y`` to the spatial ``size``."""
-        if self.project is not None and self.project_first:
-            y = self.project(y)
-        y = self.resize(y, size)
-        if self.pool is not None:
-            y = self.pool(y)
-        if self.project is not None and not self.project_first:
-            y = self.project(y)
-        return y
 
 
 def derive_shortcut(
@@ -198,13 +160,13 @@ def _on_grid(kind: str, found: Probe) -> OrderedDict[str, nn.Module]:
     """Pool, pad or interpolate onto the branch's grid."""
     if found.keeps_grid:
         return OrderedDict()
-    kernel = _kernel(found.geometry)
+    kernel = centred_kernel(found.geometry)
     if kernel is None:
         if kind == "pool":
             _need_integer_stride(kind, found)
         return OrderedDict(resample=_upsample(found) or Resample(found.geometry, found.sizes))
     stride = tuple(int(g.stride) for g in found.geometry)
-    left = _left(found.geometry, kernel)
+    left = left_padding(found.geometry, kernel)
     if max(kernel) > 1:
         pads = _fixed_pads(found, left, kernel, stride)
         if pads is not None and _pool_can_pad(pads, kernel):
@@ -219,7 +181,7 @@ def _on_grid(kind: str, found: Probe) -> OrderedDict[str, nn.Module]:
 def _framed(found: Probe, kernel: tuple[int, ...]) -> OrderedDict[str, nn.Module]:
     """Zero padding and cropping for windows of ``kernel`` at the branch's stride."""
     stride = tuple(int(g.stride) for g in found.geometry)
-    left = _left(found.geometry, kernel)
+    left = left_padding(found.geometry, kernel)
     pads = _fixed_pads(found, left, kernel, stride)
     if pads is None:
         return OrderedDict(frame=Frame(left, kernel, stride, found.sizes))
@@ -259,24 +221,6 @@ def _pool_can_pad(pads: list[tuple[int, int]], kernel: tuple[int, ...]) -> bool:
     return all(0 <= a == b <= k // 2 for (a, b), k in zip(pads, kernel, strict=True))
 
 
-def _kernel(geometry: tuple[Geometry, ...]) -> tuple[int, ...] | None:
-    """Smallest window that covers every pixel and can be centred: stride or stride + 1."""
-    kernel = []
-    for g in geometry:
-        if g.stride.denominator != 1 or (2 * g.centre).denominator != 1:
-            return None
-        stride = int(g.stride)
-        kernel.append(stride if (stride - 1 - int(2 * g.centre)) % 2 == 0 else stride + 1)
-    return tuple(kernel)
-
-
-def _left(geometry: tuple[Geometry, ...], kernel: tuple[int, ...]) -> tuple[int, ...]:
-    """Left padding that centres windows of ``kernel``; a half pixel rounds to the left one."""
-    return tuple(
-        -floor(g.centre - Fraction(k - 1, 2)) for g, k in zip(geometry, kernel, strict=True)
-    )
-
-
 def _upsample(found: Probe) -> nn.Module | None:
     """Interpolation by torch itself, where its coordinates are the branch's for every size."""
     for g, rule in zip(found.geometry, found.sizes, strict=True):
@@ -294,7 +238,7 @@ def _upsample(found: Probe) -> nn.Module | None:
 def _need_integer_stride(kind: str, found: Probe) -> None:
     strides = tuple(str(g.stride) for g in found.geometry)
     if any("/" in stride for stride in strides) or (
-        kind == "pool" and _kernel(found.geometry) is None
+        kind == "pool" and centred_kernel(found.geometry) is None
     ):
         raise GeometryError(
             f'shortcut="{kind}" needs windows that fit the branch\'s pixels, but its strides are '

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from torchskip.errors import ArgumentError, BranchInputError, GeometryError, TorchskipError
 from torchskip.nn.droppath import DropPath
 from torchskip.nn.merge import MERGES, Gate, Merge, refuse_broadcast
-from torchskip.nn.probe import Probe, device_of, dtype_of, probe, smallest_input
+from torchskip.nn.probe import Probe, probe, smallest_input
+from torchskip.nn.restore import Restore
 from torchskip.nn.scale import SCALES, FixedScale, LayerScale, ReZero, SkipInit
-from torchskip.nn.shortcut import SHORTCUTS, Restore, derive_shortcut, projection
+from torchskip.nn.shortcut import SHORTCUTS, derive_shortcut, projection
+from torchskip.nn.twin import device_of, dtype_of
 from torchskip.nn.where import locate
 
 __all__ = ["Skip"]
@@ -202,7 +204,7 @@ def _check(branch: tuple[Any, ...], merge: Any, shortcut: Any, keep: Any, in_cha
         if not isinstance(module, nn.Module):
             raise ArgumentError(
                 f"part {position} of the branch is a {type(module).__name__}, not an nn.Module\n"
-                f"  mend: pass layers one by one: Skip(conv, norm); unpack a list with Skip(*layers)"
+                f"  mend: pass layers one by one: Skip(conv, norm); unpack lists, Skip(*layers)"
             )
     _one_of("merge", merge, (*MERGES, "gate"), "a callable of (shortcut, branch)", callable(merge))
     is_module = isinstance(shortcut, nn.Module)
