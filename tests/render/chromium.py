@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
 import shutil
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -25,20 +25,32 @@ KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "Ar
         "ArrowDown": 40, "Home": 36, "End": 35}  # fmt: skip
 
 
+def _raised(descriptor: int) -> int:
+    raised = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(descriptor)
+    return raised
+
+
 class Browser:
     """One page of one browser; `complaints` and `requests` fill as the page lives."""
 
     def __init__(self) -> None:
         assert BINARY is not None
         self.profile = tempfile.mkdtemp()
-        child_in, self.out = os.pipe()
-        self.incoming, child_out = os.pipe()
-        command = " ".join([BINARY, *FLAGS, f"--user-data-dir={self.profile}", "about:blank"])
-        self.process = subprocess.Popen(
-            ["/bin/sh", "-c", f"exec {command} 3<&{child_in} 4>&{child_out}"],
-            pass_fds=(child_in, child_out),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+        # The debugging pipe is file descriptors 3 and 4 of the browser: ours must lie above.
+        child_in, self.out = map(_raised, os.pipe())
+        self.incoming, child_out = map(_raised, os.pipe())
+        nowhere = (os.O_WRONLY, 0)
+        self.process = os.posix_spawn(
+            BINARY,
+            [BINARY, *FLAGS, f"--user-data-dir={self.profile}", "about:blank"],
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 1, os.devnull, *nowhere),
+                (os.POSIX_SPAWN_OPEN, 2, os.devnull, *nowhere),
+                (os.POSIX_SPAWN_DUP2, child_in, 3),
+                (os.POSIX_SPAWN_DUP2, child_out, 4),
+            ],
         )
         os.close(child_in)
         os.close(child_out)
@@ -63,9 +75,8 @@ class Browser:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self.out)
-        self.process.terminate()
-        self.process.wait(20)
+        os.close(self.out)  # the browser ends with its pipe
+        os.waitpid(self.process, 0)
         os.close(self.incoming)
         shutil.rmtree(self.profile, ignore_errors=True)
 
@@ -78,7 +89,9 @@ class Browser:
         os.write(self.out, json.dumps(message).encode() + b"\0")
         while True:
             answer = self._next(60)
-            if answer is not None and answer.get("id") == self.serial:
+            if answer is None:
+                raise TimeoutError(f"no answer to {method}")
+            if answer.get("id") == self.serial:
                 if "error" in answer:
                     raise RuntimeError(answer["error"]["message"])
                 return dict(answer["result"])
@@ -89,7 +102,10 @@ class Browser:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self.incoming], [], [], left)[0]:
                 return None
-            self.buffer += os.read(self.incoming, 1 << 20)
+            received = os.read(self.incoming, 1 << 20)
+            if not received:
+                raise ConnectionError("the browser has gone")
+            self.buffer += received
         line, _, self.buffer = self.buffer.partition(b"\0")
         message: dict[str, Any] = json.loads(line)
         self._note(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torchskip.graph import Arm, Graph, Kind, SkipPath
+from torchskip.graph import Arm, Graph, Kind, Node, SkipPath
 from torchskip.render.outline import Outline
 from torchskip.render.words import count, operation, pixels, place, plain, shape
 
@@ -92,7 +92,6 @@ def _account(graph: Graph, skip: SkipPath, chain: Outline, number: int) -> Accou
         marks.append("dead")
     if any(arm.detached for arm in skip.arms):
         marks.append("detached")
-    where = _module(graph, join.module)
     sizes = graph.values[join.outputs[0]].shape if join.outputs else ()
     return Account(
         number=number,
@@ -100,15 +99,15 @@ def _account(graph: Graph, skip: SkipPath, chain: Outline, number: int) -> Accou
         merge=plain(skip.merge),
         split=_split(graph, skip.split),
         join=End(
-            name=f"{where} {operation(join.op)}",
+            name=_where(graph, join, operation(join.op)),
             place=place(join.source),
-            shape="no result" if failed else shape(sizes),
+            shape=" against ".join(arm.shape for arm in arms) if failed else shape(sizes),
         ),
         arms=arms,
         bypassed=max((arm.layers for arm in skip.arms if arm.role == "branch"), default=0),
         alignment=pixels(skip.alignment),
         marks=tuple(marks),
-        notes=tuple(map(plain, skip.notes)),
+        notes=tuple(plain(note) for note in skip.notes if not (failed and note == "failed")),
         home=plain(join.module),
     )
 
@@ -120,13 +119,19 @@ def _split(graph: Graph, index: int) -> End:
         return End(name, "", shape(value.shape))
     node = graph.nodes[value.producer]
     leaf = any(module.path == node.module and module.leaf for module in graph.modules)
-    where = _module(graph, node.module)
-    name = where if leaf else f"{where} {operation(node.op)}"
-    return End(name, place(node.source), shape(value.shape))
+    return End(
+        _where(graph, node, "" if leaf else operation(node.op)),
+        place(node.source),
+        shape(value.shape),
+    )
 
 
-def _module(graph: Graph, path: str) -> str:
-    return plain(path) if path else plain(graph.model)
+def _where(graph: Graph, node: Node, name: str) -> str:
+    """Return module and operation; the how-manieth call where a module is called again."""
+    words = [plain(node.module) if node.module else plain(graph.model), name]
+    if node.call:
+        words.append(f"(call {node.call + 1})")
+    return " ".join(filter(None, words))
 
 
 def _arm(graph: Graph, arm: Arm, chain: Outline, home: str) -> ArmAccount:

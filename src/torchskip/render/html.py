@@ -107,9 +107,10 @@ def _data(scene: Picture, told: Sequence[Account]) -> dict[str, object]:
             "bypassed": skip.bypassed,
             "alignment": skip.alignment,
             "marks": skip.marks,
+            "fine": scene.fine(scene.arcs[i]),
             "notes": skip.notes,
         }
-        for skip in told
+        for i, skip in enumerate(told)
     ]
     tree = [_group(child, scene, word) for child in scene.outline.root.children]
     sizes = {"cell": CELL, "letter": LETTER, "page": PAGE, "margin": EDGE}

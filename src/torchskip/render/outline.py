@@ -7,7 +7,6 @@ Positions on the chain are numbers of steps: value and operation alike have one.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -38,7 +37,7 @@ class Group:
     """The steps `first` to `last` under one module path; a leaf group is a single step.
 
     `alike` is how many structurally equal siblings a folded run stands for; `short` is the label
-    less the prefix that it shares with its siblings ("denselayer7" among its like is "7"). A
+    less the prefix that it shares with its neighbours ("denselayer7" among its like is "7"). A
     `gathered` group is no module: it holds neighbours.
     """
 
@@ -186,12 +185,13 @@ def _tidied(children: tuple[Group, ...], steps: Sequence[Step]) -> tuple[Group, 
         run = tuple(members)
         long = LONG_RUN <= len(run) < len(children) and run[0].children
         folded += [replace(_span(run), alike=len(run))] if long else run
-    stems = Counter(_stem(child.label) for child in folded)
-    return tuple(
-        replace(child, short=child.label.removeprefix(stem) if stems[stem] > 2 else child.label)
-        for child in folded
-        for stem in [_stem(child.label)]
-    )
+    shortened: list[Group] = []
+    for stem, members in groupby(folded, lambda child: _stem(child.label)):
+        like = list(members)
+        for child in like:
+            short = child.label.removeprefix(stem) if len(like) > 2 else child.label
+            shortened.append(replace(child, short=short))
+    return tuple(shortened)
 
 
 def _stem(label: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torchskip.graph import Kind
 
-__all__ = ["INKS", "LINES", "SHADES_DARK", "SHADES_LIGHT", "Line"]
+__all__ = ["FINE", "INKS", "LINES", "SHADES_DARK", "SHADES_LIGHT", "Line"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ LINES: dict[Kind, Line] = {
     "identity": Line("#0b62a8", "#6cb6ff", 1.8),
     "projection": Line("#bb3e03", "#ff9d6b", 1.8, "7 3"),
     "concat": Line("#00735c", "#4cd3ac", 1.8, "2.5 2.5"),
-    "dense": Line("#6d3fc0", "#b69cff", 0.8),
+    "dense": Line("#6d3fc0", "#b69cff", 1.4),
     "long": Line("#a8186a", "#ff8cc6", 3.0),
     "gate": Line("#7d5800", "#e0b341", 1.8, "2 2"),
     "split-concat": Line("#0b6b85", "#57d4ea", 1.8, "9 3 2 3"),
@@ -45,5 +45,8 @@ INKS: dict[str, tuple[str, str]] = {
 }
 
 # The ground, from few channels to many.
-SHADES_LIGHT = ("#e9eef4", "#dbe4ed", "#ccd8e5", "#bccbdc", "#abbed2", "#9ab0c8")
+SHADES_LIGHT = ("#ebf0f5", "#dee6ee", "#d1dce7", "#c3d1df", "#b4c5d7", "#a5b9ce")
 SHADES_DARK = ("#1d2631", "#24303e", "#2b3a4b", "#334558", "#3c5168", "#465e78")
+
+# Above this many strands a dense net is drawn in fine, translucent lines: a fabric, not a blot.
+FINE = 120

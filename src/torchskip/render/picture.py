@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from torchskip.graph import Graph, Kind, SkipPath
 from torchskip.render.outline import Group, Outline, outline
+from torchskip.render.palette import FINE
 from torchskip.render.terrain import Ground, terrain
 
 __all__ = ["CELL", "LETTER", "PAGE", "Arc", "Picture", "picture", "shades", "widths"]
@@ -41,6 +42,11 @@ class Picture:
     ground: tuple[Ground, ...]
     arcs: tuple[Arc, ...]
     unfolded: frozenset[Group]
+
+    def fine(self, arc: Arc) -> bool:
+        """Say whether the arc is drawn fine: a dense one among a great many strands."""
+        strands = sum(len(other.starts) for other in self.arcs if other.kind == "dense")
+        return arc.kind == "dense" and strands > FINE
 
 
 def picture(graph: Graph, skips: Sequence[SkipPath]) -> Picture:
@@ -94,7 +100,7 @@ def _cost(groups: Iterable[Group]) -> float:
 
 def _need(group: Group) -> float:
     """Return the pixels that a cell needs to be read: room for its label, up to a word."""
-    return max(CELL, min(len(group.short), 6) * LETTER + 6)
+    return max(CELL, min(len(group.short), 6) * LETTER + 2)
 
 
 def _holding(siblings: Sequence[Group], arcs: Sequence[Arc]) -> dict[Group, list[Arc]]:

@@ -114,16 +114,17 @@ def _skip(
     scene: Picture,
     edges: Sequence[float],
 ) -> None:
-    names = ["skip", f"k-{arc.kind}", *told.marks]
+    names = ["skip", f"k-{arc.kind}", *told.marks, *(["fine"] if scene.fine(arc) else [])]
     group = ET.SubElement(parent, "g", {"class": " ".join(names)})
     ET.SubElement(group, "title").text = told.title
     ET.SubElement(group, "path", {"d": "".join(paths)})
     x, y = _x(edges, arc.end), -RISE * scene.ground[int(arc.end)].height
+    radius = "4" if "detached" in told.marks else "2"
     if arc.failed:
         cross = f"M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10"
         ET.SubElement(group, "path", {"class": "cross", "d": cross})
     else:
-        ET.SubElement(group, "circle", {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": "2"})
+        ET.SubElement(group, "circle", {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": radius})
 
 
 def _ground(parent: ET.Element, scene: Picture, edges: Sequence[float]) -> None:
@@ -242,11 +243,12 @@ def _style() -> str:
         "text.title{font-size:20px;font-weight:650}text.size{font-size:10px}",
         ".skip path{fill:none;stroke-linecap:butt}.skip .cross{stroke-width:2.5}",
         ".skip:hover path{stroke-width:3.5}.skip:hover circle{r:3.5px}",
-        ".dead{opacity:.45}.k-dense path{stroke-opacity:.6}.rim{fill:none;stroke-width:1.2}",
+        ".dead{opacity:.45}.fine path{stroke-width:.8;stroke-opacity:.6}",
+        ".rim{fill:none;stroke-width:1.2}",
     ]
     for kind, line in LINES.items():
         dash = f";stroke-dasharray:{line.dash}" if line.dash else ""
-        rules.append(f".k-{kind} path{{stroke-width:{line.weight:g}{dash}}}")
+        rules.insert(0, f".k-{kind} path{{stroke-width:{line.weight:g}{dash}}}")
     return "".join(
         [_scope(rule) for rule in rules]
         + [_theme(0), "@media (prefers-color-scheme:dark){", _theme(1), "}"]
@@ -259,7 +261,7 @@ def _theme(index: int) -> str:
     shades = (SHADES_LIGHT, SHADES_DARK)[index]
     rules = [
         f".paper{{fill:{ink['paper']}}}text{{fill:{ink['ink']}}}",
-        f"text.soft,text.size{{fill:{ink['soft']}}}",
+        f"text.soft{{fill:{ink['soft']}}}",
         f".rim{{stroke:{ink['soft']}}}",
         f".cell rect{{fill:{ink['cell']};stroke:{ink['line']}}}",
         *(f".s{number}{{fill:{shade}}}" for number, shade in enumerate(shades)),
@@ -267,6 +269,7 @@ def _theme(index: int) -> str:
     for kind, line in LINES.items():
         colour = (line.light, line.dark)[index]
         rules.append(f".k-{kind} path{{stroke:{colour}}}.k-{kind} circle{{fill:{colour}}}")
+    rules.append(f".detached circle{{fill:{ink['paper']};stroke:{ink['alarm']};stroke-width:2}}")
     rules.append(f".skip .cross,.fails path{{stroke:{ink['alarm']}}}")
     return "".join(_scope(rule) for rule in rules)
 

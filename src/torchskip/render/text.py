@@ -14,6 +14,7 @@ from torchskip.render.words import count, place, plain, shape, totals
 
 if TYPE_CHECKING:
     from rich.console import Group as Lines
+    from rich.padding import Padding
     from rich.text import Text
     from rich.tree import Tree
 
@@ -221,20 +222,20 @@ def _head(graph: Graph) -> Text:
     return Text(f"{' · '.join(facts)}\n", style="dim")
 
 
-def _failure(graph: Graph) -> list[Text]:
+def _failure(graph: Graph) -> list[Text | Padding]:
+    from rich.padding import Padding
     from rich.text import Text
 
     failure = graph.failure
     if failure is None:
         return []
     where = plain(failure.module) or plain(graph.model)
-    text = Text.assemble(
+    head = Text.assemble(
         (f"\nThe forward pass stopped in {where}", "bold red"),
-        (f"  {place(failure.source)}\n", "dim"),
-        *(f"  {plain(line)}\n" for line in f"{failure.error}: {failure.message}".splitlines()),
+        (f"  {place(failure.source)}", "dim"),
     )
-    text.rstrip()
-    return [text]
+    lines = [plain(line) for line in f"{failure.error}: {failure.message}".splitlines()]
+    return [head, Padding(Text("\n".join(lines)), (0, 0, 0, 2))]
 
 
 def _sum(told: Sequence[Account]) -> Text:

@@ -42,7 +42,7 @@ const html = (parent, name, className = "", text = null) => {
 };
 
 const cells = list => list.flatMap(group => group.open && group.children.length ? cells(group.children) : [group]);
-const need = group => Math.max(CELL, Math.min(group.short.length, 6) * LETTER + 6);
+const need = group => Math.max(CELL, Math.min(group.short.length, 6) * LETTER + 2);
 const measure = () => {
   const shown = cells(roots), room = Math.max(picture.clientWidth - 2 * MARGIN, 100);
   const least = shown.reduce((sum, group) => sum + need(group), 0);

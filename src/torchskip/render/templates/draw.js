@@ -46,7 +46,7 @@ const drawArc = (parent, arc, ways) => {
   if (!ways.length) return;
   const here = arc.skip === view.here, failed = arc.marks.includes("fails");
   const off = view.hidden.has(arc.kind) || (view.found && !view.found.has(arc.skip)) ? " off" : "";
-  const group = make(parent, "g", { class: `skip k-${arc.kind} ${arc.marks.join(" ")}${off}`, role: "option",
+  const group = make(parent, "g", { class: `skip k-${arc.kind} ${arc.fine ? "fine" : ""} ${arc.marks.join(" ")}${off}`, role: "option",
     tabindex: here ? 0 : -1, "aria-selected": arc.skip === view.kept, "aria-label": arc.title,
     "data-skip": arc.skip, "data-key": `skip${arc.skip}` });
   const d = ways.map(way => way.d).join("");
@@ -54,7 +54,7 @@ const drawArc = (parent, arc, ways) => {
   make(group, "path", { class: "line", d });
   const right = x(arc.end), y = -tall(Math.floor(arc.end));
   if (failed) make(group, "path", { class: "cross", d: `M${right - 5} ${y - 5}l10 10m0 -10l-10 10` });
-  else make(group, "circle", { cx: right.toFixed(1), cy: y.toFixed(1), r: 2 });
+  else make(group, "circle", { cx: right.toFixed(1), cy: y.toFixed(1), r: arc.marks.includes("detached") ? 4 : 2 });
 };
 const middle = (left, right) => {                    // of the part that is scrolled into view
   const from = Math.max(left, picture.scrollLeft), to = Math.min(right, picture.scrollLeft + picture.clientWidth);
