@@ -56,8 +56,8 @@ class StandIns:
         return self.keep(tensor, self._make(tensor.detach())) if known is None else known
 
     def parameter(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return the stand-in of a parameter; on the real rung it is itself."""
-        if self.rung == "real" or isinstance(tensor, FakeTensor):
+        """Return the stand-in of a parameter; on the real rung it shares its memory."""
+        if isinstance(tensor, FakeTensor):
             return tensor
         known = self.known(tensor)
         if known is not None:
@@ -66,6 +66,9 @@ class StandIns:
         if is_lazy(tensor):
             lazy: Any = type(tensor)
             other = lazy(requires_grad=tensor.requires_grad, device="meta")
+        elif self.rung == "real":
+            if type(tensor) is nn.Parameter:
+                other = nn.Parameter(tensor.data, requires_grad=tensor.requires_grad)
         elif type(tensor) is nn.Parameter or not tensor.is_meta:
             made = self._make(tensor.detach())
             other = nn.Parameter(made, requires_grad=tensor.requires_grad)
