@@ -37,7 +37,7 @@ def parse_shapes(text: str) -> Example:
     [(1, 3, 32, 32), (1, 10)]
     """
     shapes = []
-    for word in text.replace(";", " ").replace("x", ",").split():
+    for word in text.replace(";", " ").split():
         try:
             shape = tuple(int(part) for part in word.strip("(),[]").split(",") if part.strip())
         except ValueError:

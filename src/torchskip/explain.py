@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from torchskip.graph import Graph, Node, SkipPath
+from torchskip.graph import Failure, Graph, Node, SkipPath
 
 __all__ = ["Step", "walk"]
 
@@ -48,7 +48,16 @@ def walk(graph: Graph, skips: Iterable[SkipPath] = ()) -> tuple[Step, ...]:
         if _name(node) not in _SILENT:
             run.append(node)
     flush()
+    if graph.failure is not None and graph.failure.node is None:
+        steps.append(_stop(graph.failure))
     return tuple(steps)
+
+
+def _stop(failure: Failure) -> Step:
+    """The step at which the model itself raised, outside of any operation."""
+    line = failure.source.line if failure.source else None
+    sentence = f"stops with {failure.error}: {failure.message}"
+    return Step(failure.module or "forward", "", (), (), sentence, line, failed=True)
 
 
 def _step(graph: Graph, nodes: tuple[Node, ...], joins: dict[int, SkipPath], leaf: bool) -> Step:
@@ -56,16 +65,20 @@ def _step(graph: Graph, nodes: tuple[Node, ...], joins: dict[int, SkipPath], lea
     entering = dict.fromkeys(v for node in nodes for v in node.inputs if v not in made)
     inputs = tuple(graph.values[v].shape for v in entering)
     last = nodes[-1]
-    outputs = tuple(graph.values[v].shape for v in last.outputs)
+    # Of an operation's several results (max and indices, norm and its statistics), the first is
+    # what the layer gives; a split gives all.
+    given = last.outputs if _name(last) in _SPLITS else last.outputs[:1]
+    outputs = tuple(graph.values[v].shape for v in given)
     failed = graph.failure is not None and graph.failure.node == last.index
     main = next((n for n in nodes if _name(n) in _WORDS), last)
     if failed and graph.failure is not None:
-        sentence = f"fails: {graph.failure.message}"
+        sentence = _failed_join(graph, joins[last.index]) if last.index in joins else ""
+        sentence = sentence or f"fails: {graph.failure.message}"
     elif main.index in joins:
         sentence = _join(graph, joins[main.index])
     else:
         describe = _WORDS.get(_name(main))
-        sentence = describe(graph, main) if describe else f"computes {_name(main)}"
+        sentence = describe(graph, main) if describe else _whole(nodes, inputs, outputs)
     return Step(
         name=last.module if leaf else _name(main),
         type=last.module_type if leaf else (f"in {last.module}" if last.module else "in forward"),
@@ -75,6 +88,15 @@ def _step(graph: Graph, nodes: tuple[Node, ...], joins: dict[int, SkipPath], lea
         line=last.source.line if last.source else None,
         failed=failed,
     )
+
+
+def _whole(nodes: tuple[Node, ...], inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> str:
+    """What several operations without words of their own do together, judged by the shapes."""
+    names = ", ".join(dict.fromkeys(_name(node).rstrip("_") for node in nodes))
+    before, after = inputs[0] if inputs else (), outputs[0] if outputs else ()
+    if len(before) == len(after) > 2 and before[2:] != after[2:]:
+        return f"resizes the map from {_spatial(before)} to {_spatial(after)} ({names})"
+    return f"computes {names}"
 
 
 def _join(graph: Graph, skip: SkipPath) -> str:
@@ -91,6 +113,17 @@ def _join(graph: Graph, skip: SkipPath) -> str:
     return (
         f"the skip connection ({skip.kind}): {origin} comes here {way}, {past}, and is {verb} the "
         "branch's result, so its gradient has a way back around the branch"
+    )
+
+
+def _failed_join(graph: Graph, skip: SkipPath) -> str:
+    shapes = {arm.role: graph.values[arm.values[-1]].shape for arm in skip.arms}
+    branch, shortcut = shapes.get("branch", ()), shapes.get("shortcut", ())
+    axes = [i for i, (a, b) in enumerate(zip(branch, shortcut, strict=False)) if a != b]
+    differ = "axis " + str(axes[0]) if len(axes) == 1 else "axes " + ", ".join(map(str, axes))
+    return (
+        f"fails: the shortcut still has shape {shortcut}, the branch has become {branch}; "
+        f"{differ} must agree before the two can meet"
     )
 
 
@@ -200,12 +233,17 @@ def _reshape(graph: Graph, node: Node) -> str:
     return "rearranges the same numbers into another shape"
 
 
+def _part(graph: Graph, node: Node) -> str:
+    return "takes a part of the numbers along an axis"
+
+
 def _linear(graph: Graph, node: Node) -> str:
     before = graph.values[node.inputs[0]].shape[-1]
     after = graph.values[node.outputs[0]].shape[-1]
     return f"mixes {before} features into {after}, each a weighted sum of all"
 
 
+_SPLITS = {"split", "split_with_sizes", "chunk", "unbind"}
 _SILENT = {"detach", "alias", "t", "lift_fresh", "_to_copy", "clone", "_unsafe_view"}
 _RELU = _activation("replaces negative numbers by 0")
 _UNIT = _activation(
@@ -262,6 +300,15 @@ _WORDS: dict[str, Callable[[Graph, Node], str]] = {
     "addmm": _linear,
     "mm": _linear,
     "linear": _linear,
+    "select": _part,
+    "slice": _part,
+    "split": _part,
+    "split_with_sizes": _part,
+    "chunk": _part,
+    "unbind": _part,
+    "MultiheadAttention": _activation(
+        "lets every position take from all others what it attends to"
+    ),
     "mean": _activation("averages the map"),
     "native_dropout": _activation("drops numbers at random and rescales the rest"),
     "_softmax": _activation("turns scores into shares that sum to 1"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 __all__ = ["main"]
@@ -23,11 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from torchskip.cli.demo import Demo
     from torchskip.cli.explain import Explain
+    from torchskip.cli.inspect import Inspect
     from torchskip.errors import TorchskipError
 
-    verbs: dict[str, type[Verb]] = {
+    verbs: dict[str, Callable[..., Verb]] = {
         "demo": Demo,
         "explain": Explain,
+        "inspect": Inspect,
     }
     try:
         verb: Verb = tyro.extras.subcommand_cli_from_dict(

@@ -32,7 +32,7 @@ _OPERATORS = {
     "SymInt stride_h, SymInt stride_w, SymInt pad_h, SymInt pad_w, SymInt dilation_h, "
     "SymInt dilation_w, SymInt groups, SymInt offset_groups, bool use_mask) -> Tensor",
 }
-_library = torch.library.Library("torchvision", "FRAGMENT")
+_library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 
 def import_family(family: str) -> ModuleType:
@@ -60,7 +60,7 @@ def declare_missing_operators(error: BaseException) -> bool:
         del sys.modules[name]
     for name, schema in _OPERATORS.items():
         if not hasattr(torch.ops.torchvision, name):
-            _library.define(name + schema)
+            _library.define(name + schema)  # type: ignore[no-untyped-call]
     return True
 
 
