@@ -8,6 +8,7 @@ calls, and a pair's difference and ratio come from neighbouring turns. Writes th
 """
 
 import json
+import os
 import platform
 import statistics
 import sys
@@ -101,7 +102,13 @@ def main() -> None:
             f"{ratio[0]:>7.4f}"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"torch": torch.__version__, "python": platform.python_version(), "threads": 1}
+    facts = {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "threads": 1,
+        "cores": os.cpu_count(),
+        "load_average": os.getloadavg(),  # trust the numbers only where it is below the cores
+    }
     target.write_text(json.dumps({"facts": facts, "rows": rows}, indent=1) + "\n")
 
 

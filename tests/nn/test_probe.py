@@ -241,3 +241,10 @@ def test_messages(build, kind, message):
     with pytest.raises(kind) as caught:
         build()
     assert str(caught.value) == message
+
+
+def test_construction_in_inference_mode():
+    with torch.inference_mode():
+        skip = Skip(nn.ReLU(inplace=True), nn.Conv2d(3, 3, 3, padding=1))
+        assert skip._copies
+        assert skip(torch.rand(1, 3, 5, 5)).shape == (1, 3, 5, 5)

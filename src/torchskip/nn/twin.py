@@ -86,7 +86,8 @@ def undisturbed() -> Iterator[None]:
     numpy = sys.modules.get("numpy")
     state = numpy.random.get_state() if numpy is not None else None
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        # Tensors made in inference mode count no versions, which in-place writes are known by.
+        with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
             yield
     finally:
         random.setstate(python)
