@@ -8,7 +8,6 @@ import torch
 from rich.console import Console
 
 from torchskip import data
-from torchskip.compare import demo as demo_module
 from torchskip.compare import run_demo
 from torchskip.errors import TorchskipError
 
@@ -37,14 +36,6 @@ def test_the_same_seed_gives_the_same_numbers(few, tmp_path):
     first, second = (demo(few, tmp_path / name, seed=9).runs for name in "ab")
     for one, other in zip(first, second, strict=True):
         assert (one.steps, one.epochs) == (other.steps, other.epochs)
-
-
-def test_large_images_and_many_are_cut_down(tmp_path):
-    images = data.load("fashion-mnist", test_per_class=5)
-    small = demo_module._small(images)
-    assert small.shape == (1, 14, 14)
-    blocks = images.train.float().unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2)).round()
-    assert torch.equal(small.train, blocks.to(torch.uint8))
 
 
 def test_an_impossible_depth_is_refused_before_anything_is_written(few, tmp_path):

@@ -12,7 +12,7 @@ from torchskip.compare import Plan
 from torchskip.compare.batches import Batches
 from torchskip.compare.fabric import make_fabric
 from torchskip.compare.train import Training
-from torchskip.compare.twins import cifar_twins
+from torchskip.compare.twins import CifarTwins
 from torchskip.errors import TrainingError
 
 
@@ -23,7 +23,7 @@ def training(images, model, plan, seed=0):
 
 
 def resnet(depth=20, seed=0, name="residual"):
-    return cifar_twins(channels=1, classes=10, width=4)(depth, seed)[name]
+    return CifarTwins(channels=1, classes=10, width=4)(depth, seed)[name]
 
 
 def small():
@@ -149,7 +149,7 @@ def test_the_answer_must_be_class_scores(few):
 
 
 def test_twins_begin_with_the_same_weights_and_differ_by_the_skips_alone(few):
-    pair = cifar_twins(channels=1, classes=10, width=4)(20, 5)
+    pair = CifarTwins(channels=1, classes=10, width=4)(20, 5)
     plain, residual = pair["plain"].state_dict(), pair["residual"].state_dict()
     assert plain.keys() == residual.keys()
     assert all(torch.equal(plain[name], residual[name]) for name in plain)

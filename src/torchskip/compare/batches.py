@@ -41,7 +41,8 @@ class Batches:
     ) -> None:
         self.train, self.train_labels = images.train.to(device), images.train_labels.to(device)
         self.test, self.test_labels = images.test.to(device), images.test_labels.to(device)
-        self.size, self.seed, self.augment = min(size, len(images.train)), seed, augment
+        self.size = min(size, len(images.train)) // world * world
+        self.seed, self.augment = seed, augment
         self.rank, self.world = rank, world
         self._order: tuple[int, Tensor] | None = None
         mean, deviation = _statistics(images.train)

@@ -31,7 +31,25 @@ def make_fabric(
         ) from error
     try:
         return Fabric(
-            accelerator=accelerator, devices=devices, num_nodes=nodes, precision=plan.precision
+            accelerator=accelerator,
+            strategy=_strategy(devices * nodes),
+            devices=devices,
+            num_nodes=nodes,
+            precision=plan.precision,
         )
-    except (ValueError, RuntimeError) as error:  # lightning's MisconfigurationException is neither
-        raise TrainingError(f"cannot use {devices} x {accelerator}: {error}") from error
+    except Exception as error:  # lightning's own class for this is private
+        raise TrainingError(
+            f"cannot train on {devices} x {accelerator} of {nodes} machines: {error}\n"
+            "  mend: fewer devices, or accelerator='cpu'"
+        ) from error
+
+
+def _strategy(world: int) -> str:
+    """Spawn our own processes, unless torchrun or a cluster's scheduler has started them."""
+    if world == 1:
+        return "auto"
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    started = TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
+    return "ddp" if started else "ddp_spawn"

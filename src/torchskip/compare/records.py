@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from torchskip.compare.plan import Plan
 
-__all__ = ["Comparison", "Epoch", "Run", "Step"]
+__all__ = ["Comparison", "Epoch", "Run", "Step", "to_json"]
 
 Status = Literal["finished", "stopped early", "diverged"]
 
@@ -77,7 +79,9 @@ class Run:
         steps = tuple(Step(**{**step, "layers": tuple(step["layers"])}) for step in record["steps"])
         epochs = tuple(Epoch(**epoch) for epoch in record["epochs"])
         changed = {"layers": tuple(record["layers"]), "steps": steps, "epochs": epochs}
-        return cls(**{field.name: record[field.name] for field in fields(cls)} | changed)
+        given = {field.name: record[field.name] for field in fields(cls)}
+        missing = {name: math.nan for name, value in given.items() if value is None}
+        return cls(**given | missing | changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +97,22 @@ class Comparison:
     def to_record(self) -> dict[str, Any]:
         """Return plain dicts, lists and numbers, ready for JSON."""
         return asdict(self)
+
+
+def to_json(record: Any) -> str:
+    """Return JSON, with null for what it has no number for: the loss of a diverged run.
+
+    >>> to_json({"loss": math.nan})
+    '{"loss": null}'
+    """
+    return json.dumps(_finite(record), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torchskip.compare import plots
-from torchskip.compare.records import Comparison
+from torchskip.compare.files import write
+from torchskip.compare.records import Comparison, to_json
 from torchskip.compare.summary import Group, groups, headline, significant
-from torchskip.errors import TrainingError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["to_html", "to_table", "write", "write_report"]
+__all__ = ["to_html", "to_table", "write_report"]
 
 
 def to_table(comparison: Comparison) -> Table:
@@ -66,44 +62,11 @@ def write_report(comparison: Comparison, images: int, out: Path) -> Path:
         TrainingError: `out` cannot be written.
 
     """
-    record = json.dumps(_finite(comparison.to_record()), indent=1, allow_nan=False)
+    record = to_json(comparison.to_record())
     write(out / "results.json", record)
     page = out / "report.html"
     write(page, to_html(comparison, images))
     return page
-
-
-def write(path: Path, text: str) -> None:
-    """Write `path` by way of a temporary file, so that it is never seen half-written.
-
-    Raises:
-        TrainingError: the directory cannot be made, or the disk is full; what was there stays.
-
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise TrainingError(
-            f"cannot write {path}: {error.strerror or error}\n"
-            "  mend: choose another directory, or make room"
-        ) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _cells(group: Group) -> tuple[str, ...]:
@@ -153,14 +116,3 @@ def _settings(comparison: Comparison) -> dict[str, str]:
     facts = {"images": comparison.images, "seeds": ", ".join(map(str, seeds))}
     facts |= {name.replace("_", " "): str(value) for name, value in plan.items()}
     return facts
-
-
-def _finite(value: Any) -> Any:
-    """Return `value` with None for what JSON has no number for (the loss of a diverged run)."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value

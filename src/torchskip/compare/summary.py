@@ -119,6 +119,8 @@ def headline(comparison: Comparison, images: int) -> tuple[str, str]:
     """
     depth = max(run.depth for run in comparison.runs)
     both = pairs(comparison, depth)
+    if not both:
+        return f"At depth {depth} no pair was trained", ""
     plain, residual = [p.test_accuracy for p, _ in both], [r.test_accuracy for _, r in both]
     gap = (
         difference(plain[0], residual[0], images)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -128,15 +130,52 @@ class Training:
     @torch.no_grad()
     def test(self, split: str) -> tuple[float, float]:
         """Return mean cross-entropy and accuracy on all images of `split`, in eval mode."""
-        self.model.eval()
+        self._share_buffers()
+        self.network.eval()
         sums = torch.zeros(3, dtype=torch.float64, device=self.fabric.device)
         for x, y in self.batches.held_out(split):
-            scores = self.model(x).float()
+            with self.fabric.autocast():
+                scores = self.network(x).float()
             loss = F.cross_entropy(scores, y, reduction="sum")
             right = (scores.argmax(1) == y).sum()
             sums += torch.stack([loss.double(), right.double(), sums.new_tensor(len(y))])
         loss_sum, correct, count = self._sum(sums)
         return loss_sum / count, correct / count
+
+    def state(self) -> dict[str, Any]:
+        """Return all that decides how it goes on, in tensors and plain values.
+
+        The generators are not in it: every step seeds them anew.
+        """
+        self._share_buffers()
+        return {
+            "model": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "steps": [astuple(step) for step in self.steps],
+            "epochs": [astuple(epoch) for epoch in self.epochs],
+            "seconds": self.seconds,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state()` as if nothing had happened in between."""
+        self.network.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.steps = [Step(*values) for values in state["steps"]]
+        self.epochs = [Epoch(*values) for values in state["epochs"]]
+        self.seconds = state["seconds"]
+        if self.epochs and len(self.epochs) * len(self.batches) == len(self.steps):
+            self.status = self._status()
+
+    @torch.no_grad()
+    def _share_buffers(self) -> None:
+        """Give every rank the running statistics of the first, as DDP does before a step."""
+        if self.fabric.world_size > 1:
+            ours = list(self.network.buffers())
+            theirs = self.fabric.broadcast([buffer.cpu() for buffer in ours])
+            for buffer, value in zip(ours, theirs, strict=True):
+                buffer.copy_(value)
 
     def run(self, network: str, depth: int) -> Run:
         """Return the record of the training that has ended."""

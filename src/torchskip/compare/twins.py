@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from torchskip.compare.batches import derive
 
-__all__ = ["TWINS", "Twins", "cifar_twins", "share"]
+__all__ = ["TWINS", "CifarTwins", "Twins", "share"]
 
 TWINS = ("plain", "residual")
 
@@ -17,11 +18,18 @@ Twins = Callable[[int, int], dict[str, nn.Module]]
 """From depth and seed to the networks by name; what they share begins with equal weights."""
 
 
-def cifar_twins(channels: int, classes: int, width: int) -> Twins:
-    """Return the maker of the networks of He et al. 2015, section 4.2, without and with skips."""
-    from torchskip.models.cifar import CifarNet
+@dataclass(frozen=True, slots=True)
+class CifarTwins:
+    """Makes the networks of He et al. 2015, section 4.2, without and with skips."""
 
-    def make(depth: int, seed: int) -> dict[str, nn.Module]:
+    channels: int
+    classes: int
+    width: int
+
+    def __call__(self, depth: int, seed: int) -> dict[str, nn.Module]:
+        """Return `{"plain": ..., "residual": ...}` with equal weights, drawn from `seed`."""
+        from torchskip.models.cifar import CifarNet
+
         pair: dict[str, nn.Module] = {}
         for name in TWINS:
             with torch.random.fork_rng(devices=[]):
@@ -29,14 +37,12 @@ def cifar_twins(channels: int, classes: int, width: int) -> Twins:
                 pair[name] = CifarNet(
                     depth,
                     skip=name == "residual",
-                    in_channels=channels,
-                    num_classes=classes,
-                    widths=(width, 2 * width, 4 * width),
+                    in_channels=self.channels,
+                    num_classes=self.classes,
+                    widths=(self.width, 2 * self.width, 4 * self.width),
                 )
         share(pair["residual"], pair["plain"])
         return pair
-
-    return make
 
 
 @torch.no_grad()

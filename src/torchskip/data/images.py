@@ -37,6 +37,13 @@ class Images:
         channels, height, width = self.train.shape[1:]
         return channels, height, width
 
+    def describe(self) -> str:
+        """Return source, numbers and shape in words."""
+        return (
+            f"{self.source}, {len(self.train):,} to train and {len(self.test):,} to test, "
+            + "x".join(map(str, self.shape))
+        )
+
     def __repr__(self) -> str:
         return (
             f"Images({self.source!r}: {len(self.train):,} to train and {len(self.test):,} to test, "

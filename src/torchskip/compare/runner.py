@@ -1,0 +1,208 @@
+"""`compare`: every depth, every seed, with and without skips, on one plan."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from torchskip import data
+from torchskip.compare.batches import Batches, own_randomness
+from torchskip.compare.environment import command_line, environment
+from torchskip.compare.experiment import Experiment
+from torchskip.compare.fabric import make_fabric
+from torchskip.compare.interrupt import Interrupt, deferred
+from torchskip.compare.progress import Bars, bars
+from torchskip.compare.records import Comparison, Run, to_json
+from torchskip.compare.report import write_report
+from torchskip.compare.shrink import shrink
+from torchskip.compare.store import RunStore
+from torchskip.compare.train import Training
+from torchskip.compare.twins import CifarTwins, Twins
+from torchskip.data import Images
+from torchskip.errors import TrainingError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+    from rich.console import Console
+
+__all__ = ["compare"]
+
+
+def compare(
+    experiment: Experiment,
+    *,
+    images: Images | None = None,
+    twins: Twins | None = None,
+    console: Console | None = None,
+) -> Comparison:
+    """Train all networks of `experiment` and write the report.
+
+    For each depth and seed the twins begin with the same weights where they share them and see
+    the same batches, altered alike. `experiment.out` receives `report.html`, `results.json` and,
+    for each run, its curves (CSV), record (JSON) and weights (safetensors).
+
+    Args:
+        experiment: what to compare, and how.
+        images: images to use instead of `experiment.data`.
+        twins: makes the networks of a depth and a seed, instead of those of He et al. 2015.
+            With several devices it must be picklable.
+        console: where to draw progress bars.
+
+    Raises:
+        DataError: the images cannot be loaded.
+        TrainingError: `out` holds other results, a file cannot be written, a model does not
+            answer with class scores.
+        KeyboardInterrupt: Ctrl-C or termination; the state is saved first.
+
+    """
+    if images is None:
+        images = data.load(
+            experiment.data, train_per_class=experiment.train_per_class, console=console
+        )
+    images = shrink(images, experiment.side)
+    twins = twins or CifarTwins(images.shape[0], len(images.classes), experiment.width)
+    fabric = make_fabric(
+        experiment.plan,
+        accelerator=experiment.accelerator,
+        devices=experiment.devices,
+        nodes=experiment.nodes,
+    )
+    alone = experiment.devices * experiment.nodes == 1
+    work = partial(
+        _train_all,
+        experiment=experiment,
+        images=images,
+        twins=twins,
+        console=console if alone else None,  # it cannot be sent to another process
+        show=console is not None,
+    )
+    runs = tuple(map(Run.from_record, json.loads(fabric.launch(work))))
+    comparison = Comparison(
+        runs=runs,
+        plan=experiment.plan,
+        images=images.describe(),
+        command=command_line(),
+        environment=environment(fabric.device if alone else "cpu"),
+    )
+    if fabric.is_global_zero:
+        write_report(comparison, len(images.test), experiment.out)
+    return comparison
+
+
+def _train_all(
+    fabric: Fabric,
+    experiment: Experiment,
+    images: Images,
+    twins: Twins,
+    console: Console | None,
+    show: bool,
+) -> str:
+    """Run in every process, write and show in the first; return the runs as JSON.
+
+    Between processes Fabric passes on plain values only, no frozen ones.
+    """
+    if fabric.is_global_zero and not experiment.resume:
+        _check_empty(experiment)
+    if show and console is None and fabric.is_global_zero:
+        from rich.console import Console
+
+        console = Console()
+    shared = {
+        "plan": asdict(experiment.plan),
+        "images": _digest(images),
+        "devices": fabric.world_size,
+    }
+    runs = []
+    seeds = range(experiment.first_seed, experiment.first_seed + experiment.seeds)
+    with own_randomness(), deferred() as interrupt, bars(console) as drawn:
+        for seed in seeds:
+            batches = Batches(
+                images,
+                experiment.plan.batch,
+                seed=seed,
+                augment=experiment.plan.augment,
+                device=fabric.device,
+                rank=fabric.global_rank,
+                world=fabric.world_size,
+            )
+            for depth in experiment.depths:
+                for network, model in twins(depth, seed).items():
+                    facts = {"network": network, "depth": depth, "seed": seed, **shared}
+                    name = f"{network}-{depth}-seed-{seed}"
+                    facts["weights"] = _shapes(model)
+                    store = RunStore(experiment.out / name, facts)
+                    run: Run | None = fabric.broadcast(
+                        store.finished() if fabric.is_global_zero else None
+                    )
+                    if run is None:
+                        training = Training(
+                            fabric, model, batches, experiment.plan, classes=len(images.classes)
+                        )
+                        _train(experiment, training, store, drawn, interrupt, name)
+                        run = training.run(network, depth)
+                        if fabric.is_global_zero:
+                            store.finish(training, run)
+                    runs.append(run)
+    if fabric.world_size > 1:  # a process that exits inside the group can hang the others
+        fabric.barrier()
+        torch.distributed.destroy_process_group()
+    return to_json([asdict(run) for run in runs])
+
+
+def _train(
+    experiment: Experiment,
+    training: Training,
+    store: RunStore,
+    drawn: Bars,
+    interrupt: Interrupt,
+    name: str,
+) -> None:
+    """Take a training to its end, from its last checkpoint if there is one."""
+    fabric = training.fabric
+    state = fabric.broadcast(store.checkpoints.load() if fabric.is_global_zero else None)
+    if state is not None:
+        training.restore(state)
+    drawn.show(name, training)
+    while training.status is None and training.advance():
+        drawn.show(name, training)
+        done = len(training.steps)
+        asked = torch.tensor(float(interrupt.asked), device=fabric.device)
+        stop = bool(fabric.all_reduce(asked, reduce_op="sum"))
+        if stop or done % experiment.checkpoint_every == 0 or done % len(training.batches) == 0:
+            state = training.state()
+            if fabric.is_global_zero:
+                store.save(training, state)
+        if stop:
+            raise KeyboardInterrupt(
+                f"{name} was stopped and saved at step {done} of {training.total}; "
+                "go on with resume=True (--resume)"
+            )
+    drawn.show(name, training)
+
+
+def _check_empty(experiment: Experiment) -> None:
+    if any(experiment.out.glob("*-seed-*")):
+        raise TrainingError(
+            f"{experiment.out} holds the runs of an earlier comparison\n"
+            "  mend: resume=True (--resume) goes on with them; or choose another directory (--out)"
+        )
+
+
+def _digest(images: Images) -> str:
+    digest = hashlib.sha256()
+    for tensor in (images.train, images.train_labels, images.test, images.test_labels):
+        digest.update(repr(tuple(tensor.shape)).encode())
+        digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def _shapes(model: nn.Module) -> str:
+    shapes: Mapping[str, Any] = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    return hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]
