@@ -53,8 +53,10 @@ def alignment(flow: Flow, skip: Found) -> tuple[tuple[float, ...] | None, str]:
     rank = len(flow.graph.values[skip.split].shape)
     if skip.join.family == "gate" or rank < 3:
         return None, ""
-    shorts = [_maps(flow, skip.routes[i], rank) for i in sorted(skip.shortcuts)]
-    others = [_maps(flow, r, rank) for i, r in enumerate(skip.routes) if i not in skip.shortcuts]
+    known: dict[int, _State] = {}  # the routes of one join share their beginnings
+    maps = [_maps(flow, route, rank, known) for route in skip.routes]
+    shorts = [maps[i] for i in sorted(skip.shortcuts)]
+    others = [m for i, m in enumerate(maps) if i not in skip.shortcuts]
     farthest = [Fraction(0)] * (rank - 2)
     for one in shorts[:1]:
         for other in others:
@@ -67,12 +69,18 @@ def alignment(flow: Flow, skip: Found) -> tuple[tuple[float, ...] | None, str]:
     return tuple(float(x) for x in farthest), ""
 
 
-def _maps(flow: Flow, route: Route, rank: int) -> list[Affine | None]:
+def _maps(flow: Flow, route: Route, rank: int, known: dict[int, _State]) -> list[Affine | None]:
     """Return the map of every spatial axis of the split value at the end of a route."""
-    shape = flow.graph.values[route.values[0]].shape
-    state: _State = [[(size, Affine(i, Fraction(1), Fraction(0)))] for i, size in enumerate(shape)]
-    for n, before, after in zip(route.nodes, route.values[:-1], route.values[1:], strict=True):
-        state = _through(flow, flow.graph.nodes[n], before, after, state)
+    if not known:
+        shape = flow.graph.values[route.values[0]].shape
+        one, zero = Fraction(1), Fraction(0)
+        known[route.values[0]] = [[(n, Affine(i, one, zero))] for i, n in enumerate(shape)]
+    first = max(i for i, v in enumerate(route.values) if v in known)
+    state = known[route.values[first]]
+    for i in range(first, len(route.nodes)):
+        before, after = route.values[i], route.values[i + 1]
+        node = flow.graph.nodes[route.nodes[i]]
+        state = known[after] = _through(flow, node, before, after, state)
     found = {run[0][1].axis: run[0][1] for run in state if len(run) == 1 and run[0][1] is not None}
     return [found.get(axis) for axis in range(2, rank)]
 

@@ -52,7 +52,9 @@ class _Step:
 
     layers: int
     products: int
-    others: int
+    pools: int
+    resizes: int
+    reductions: int
     length: int
     before: int
     down: bool
@@ -178,7 +180,7 @@ class Flow:
 
     def routes(self, split: int, arms: Iterable[int], full: bool = False) -> list[Route]:
         """Return the longest way (in layers) from `split` to each of `arms`."""
-        steps: dict[int, _Step] = {split: _Step(0, 0, 0, 0, -1, False, False, False)}
+        steps: dict[int, _Step] = {split: _Step(0, 0, 0, 0, 0, 0, -1, False, False, False)}
         return [self._route(split, arm, steps, full) for arm in arms]
 
     def _sources(self, value: int, full: bool) -> tuple[int, ...]:
@@ -208,18 +210,19 @@ class Flow:
         n = self.producer[value]
         assert n is not None  # noqa: S101 - a value after the split was made by a node
         kind, move = self.roles[n], self.moves[n]
-        layer = int(kind == "layer")
-        product = int(self.products[n])
-        other = int(kind in ("pool", "resize", "reduce"))
-        best, before = max(
-            ((s.layers, s.products, s.others, s.length), u) for u in sources for s in (steps[u],)
+        best = max(
+            (steps[u] for u in sources),
+            key=lambda s: (s.layers, s.products, s.pools + s.resizes + s.reductions, s.length),
         )
+        before = next(u for u in sources if steps[u] is best)
         down = any(steps[u].down for u in sources)
         return _Step(
-            best[0] + layer,
-            best[1] + product,
-            best[2] + other,
-            best[3] + 1,
+            best.layers + (kind == "layer"),
+            best.products + self.products[n],
+            best.pools + (kind == "pool"),
+            best.resizes + (kind == "resize" or self.resamples(n)),
+            best.reductions + (kind == "reduce"),
+            best.length + 1,
             before,
             down or move < 0,
             any(steps[u].bends for u in sources) or (down and move > 0),
@@ -237,16 +240,15 @@ class Flow:
             values.append(v)
         values.reverse()
         nodes.reverse()
-        kinds = [self.roles[n] for n in nodes]
         last = steps[arm]
         return Route(
             tuple(values),
             tuple(nodes),
             last.layers,
             last.products,
-            kinds.count("pool"),
-            kinds.count("resize") + sum(self.resamples(n) for n in nodes),
-            kinds.count("reduce"),
+            last.pools,
+            last.resizes,
+            last.reductions,
             last.bends,
             last.climbs,
         )
