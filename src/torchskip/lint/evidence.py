@@ -5,7 +5,7 @@ Everything beyond the first pass is found when a rule first asks for it, once, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -13,7 +13,7 @@ from typing import Literal
 from torchskip.graph import Graph, Module, Parameter, SkipPath
 from torchskip.lint.flow import Flow
 
-__all__ = ["Body", "Evidence", "Gradient", "Pass", "Probes", "Real", "Swap", "Trial"]
+__all__ = ["Body", "Evidence", "Gradient", "Pass", "Probes", "Real", "Trial"]
 
 Gradient = Literal["flows", "zero", "missing", "nonfinite", "frozen"]
 
@@ -61,17 +61,6 @@ class Real:
 
 
 @dataclass(frozen=True, slots=True)
-class Swap:
-    """The same pass with every in-place operation made out of place.
-
-    `values` are the largest differences of the outputs on real numbers, None if not compared.
-    """
-
-    run: Pass
-    difference: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Body:
     """What the source of a module's forward says that no graph shows.
 
@@ -91,9 +80,9 @@ class Probes:
     """The extra runs, each called at most once."""
 
     train: Callable[[], tuple[Graph, int | None]]
-    sizes: Callable[[], tuple[tuple[tuple[tuple[int, ...], ...], Graph], ...]]
+    sizes: Callable[[], Iterator[tuple[tuple[tuple[int, ...], ...], Graph]]]
     real: Callable[[], Real | None]
-    outplace: Callable[[], Graph]
+    outplace: Callable[[], Graph | None]
     half: Callable[[], Graph]
     influence: Callable[[tuple[str, ...]], frozenset[str]]
     bodies: Callable[[], tuple[Body, ...]]
@@ -130,10 +119,10 @@ class Evidence:
         """Evaluation, then training."""
         return (self.eval, self.train)
 
-    @cached_property
-    def sizes(self) -> tuple[Trial, ...]:
-        """Passes with neighbouring input sizes, in evaluation mode."""
-        return tuple(Trial(s, Pass(g, self._probes.find)) for s, g in self._probes.sizes())
+    def sizes(self) -> Iterator[Trial]:
+        """Passes with neighbouring input sizes in evaluation mode: those that fail."""
+        for shapes, graph in self._probes.sizes():
+            yield Trial(shapes, Pass(graph, self._probes.find))
 
     @cached_property
     def real(self) -> Real | None:
@@ -141,9 +130,13 @@ class Evidence:
         return self._probes.real()
 
     @cached_property
-    def outplace(self) -> Pass:
-        """The evaluation pass with every in-place operation made out of place."""
-        return Pass(self._probes.outplace(), self._probes.find)
+    def outplace(self) -> Pass | None:
+        """The evaluation pass with every in-place operation made out of place.
+
+        None when nothing is read after it was overwritten: the pass would be the same.
+        """
+        graph = self._probes.outplace()
+        return None if graph is None else Pass(graph, self._probes.find)
 
     @cached_property
     def outplace_difference(self) -> float | None:

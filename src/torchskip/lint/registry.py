@@ -10,19 +10,28 @@ from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding
 from torchskip.lint.rule import Rule
 from torchskip.lint.rules import (
+    activation_before_add,
     added_twice,
     arm_detached,
     batch_concat,
     branch_ignored,
     broken_backward,
     forward_fails,
+    idle_branch,
     join_changes_dtype,
+    misaligned_arms,
     misplaced_drop_path,
+    normalised_shortcut,
+    padding_only,
     shape_mismatch,
+    shared_module,
     shortcut_overwritten,
     silent_broadcast,
     size_dependent,
+    strided_projection,
+    untracked_layer,
     unused_shortcut,
+    variance_growth,
 )
 
 __all__ = ["CHECKS", "RULES", "find_rule"]
@@ -30,19 +39,28 @@ __all__ = ["CHECKS", "RULES", "find_rule"]
 Check = Callable[[Evidence], Iterator[Finding]]
 
 _MODULES = (
+    activation_before_add,
     added_twice,
     arm_detached,
     batch_concat,
     branch_ignored,
     broken_backward,
     forward_fails,
+    idle_branch,
     join_changes_dtype,
+    misaligned_arms,
     misplaced_drop_path,
+    normalised_shortcut,
+    padding_only,
     shape_mismatch,
+    shared_module,
     shortcut_overwritten,
     silent_broadcast,
     size_dependent,
+    strided_projection,
+    untracked_layer,
     unused_shortcut,
+    variance_growth,
 )
 CHECKS: tuple[tuple[Rule, Check], ...] = tuple(
     sorted(((m.RULE, m.check) for m in _MODULES), key=lambda pair: pair[0].code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
@@ -11,6 +12,7 @@ from torchskip.graph import Graph
 from torchskip.lint.evidence import Probes, Real
 from torchskip.lint.probes import inputs
 from torchskip.lint.probes.bodies import bodies
+from torchskip.lint.probes.dry import reads_overwritten, runs
 from torchskip.lint.probes.half import half
 from torchskip.lint.probes.outplace import OutOfPlace
 from torchskip.lint.probes.modules import expectation, registered
@@ -52,14 +54,13 @@ def gather(
                 return logged(f"training, batch {mark}", found), mark
         return logged("training", trace(model, *example, training=True, **kwargs)), None
 
-    def sizes() -> tuple[tuple[tuple[tuple[int, ...], ...], Graph], ...]:
-        return tuple(
-            (
-                inputs.shapes_of(given),
-                logged(f"size {_words(given)}", trace(model, *given, training=False, **kwargs)),
-            )
-            for given in inputs.neighbours(example)
-        )
+    def sizes() -> Iterator[tuple[tuple[tuple[int, ...], ...], Graph]]:
+        for given in inputs.neighbours(example):
+            if runs(model, given, kwargs):
+                ran.append(Ran(f"size {_words(given)}", "runs"))
+            else:
+                found = trace(model, *given, training=False, **kwargs)
+                yield inputs.shapes_of(given), logged(f"size {_words(given)}", found)
 
     small: list[tuple[Any, ...]] = []
 
@@ -68,13 +69,16 @@ def gather(
         if not small:
             batch = max(inputs.batch_of(example) or 2, 2)
             given = inputs.resized(inputs.smaller(example), batch=batch)
-            changed = inputs.shapes_of(given) != inputs.shapes_of(example)
-            if changed and trace(model, *given, training=True, **kwargs).failure is not None:
-                given = inputs.resized(example, batch=batch)
-                if trace(model, *given, training=True, **kwargs).failure is not None:
-                    given = example
+            choices = (given, inputs.resized(example, batch=batch), example)
+            given = next((c for c in choices if _takes(c)), example)
             small.append(given)
         return small[0]
+
+    def _takes(given: tuple[Any, ...]) -> bool:
+        same = inputs.shapes_of(given) == inputs.shapes_of(example)
+        return same or runs(model, given, kwargs, training=True) or (
+            trace(model, *given, training=True, **kwargs).failure is None
+        )
 
     def really() -> Real | None:
         found = real(model, small_example(), kwargs)
@@ -84,7 +88,10 @@ def gather(
         ran.append(Ran("forward and backward with numbers", outcome))
         return found
 
-    def outplace() -> Graph:
+    def outplace() -> Graph | None:
+        if not reads_overwritten(model, example, kwargs):
+            ran.append(Ran("out of place", "nothing is read after it was overwritten"))
+            return None
         with OutOfPlace():
             return logged("out of place", trace(model, *example, training=False, **kwargs))
 

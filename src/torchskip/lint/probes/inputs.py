@@ -31,7 +31,8 @@ def mark_for(graph: Graph) -> int:
     """A batch size that divides no axis of the pass: it marks the batch wherever it goes."""
     sizes = {size for value in graph.values for size in value.shape}
     sizes |= {size for node in graph.nodes for c in node.constants for size in c.shape}
-    return next(p for p in (5, 7, 11, 13, 17, 19, 23, 29, 31, 37) if not any(s % p == 0 for s in sizes if s))
+    primes = [n for n in range(5, 200, 2) if all(n % d for d in range(3, n, 2))]
+    return next((p for p in primes if not any(s % p == 0 for s in sizes if s)), primes[-1])
 
 
 def resized(

@@ -6,7 +6,7 @@ from `y = relu_(x)` followed by a use of `x`. Run out of place, the two differ.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -31,23 +31,51 @@ _AUGMENTED = {
 
 
 class OutOfPlace(TorchFunctionMode):
-    """Inside, in-place operations return a new tensor and leave the old one alone."""
+    """Inside, in-place operations return a new tensor and leave the old one alone.
+
+    `late` says whether anything was read that an in-place operation would have overwritten.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late = False
+        self._stale: dict[int, Tensor] = {}  # by storage; kept alive so that none is reused
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
+        if self._stale and name != "__get__":
+            self.late = self.late or any(_storage(a) in self._stale for a in _flat(args))
         if kwargs.get("inplace") is True:
             kwargs["inplace"] = False
-            return func(*args, **kwargs)
+            return self._replaced(args, func(*args, **kwargs))
         if name in _AUGMENTED and args and _tracked(args[0]):
-            return _AUGMENTED[name](*args, **kwargs)
+            return self._replaced(args, _AUGMENTED[name](*args, **kwargs))
         if name.endswith("_") and not name.endswith("__") and name not in _KEPT:
             twin = _twin(name[:-1])
             if twin is not None and args and _tracked(args[0]):
-                return twin(*args, **kwargs)
+                return self._replaced(args, twin(*args, **kwargs))
         return func(*args, **kwargs)
+
+    def _replaced(self, args: tuple[Any, ...], result: Any) -> Any:
+        key = _storage(args[0]) if args else None
+        if key is not None and key != _storage(result):  # dropout in evaluation hands it on
+            self._stale[key] = args[0]
+        return result
+
+
+def _flat(args: tuple[Any, ...]) -> Iterator[Any]:
+    for item in args:
+        if isinstance(item, (list, tuple)):
+            yield from _flat(tuple(item))
+        else:
+            yield item
+
+
+def _storage(item: object) -> int | None:
+    return item.untyped_storage()._cdata if isinstance(item, Tensor) else None
 
 
 def _tracked(tensor: object) -> bool:

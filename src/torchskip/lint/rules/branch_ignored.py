@@ -2,8 +2,8 @@
 
 ## What it does
 Reports layers, sums and concatenations whose result reaches no output of the model, in
-evaluation and in training mode. The last round of a loop, whose other rounds are used, is a
-warning.
+evaluation and in training mode. It is a warning where the result fits nothing that the model goes
+on with (a head that a flag leaves out), and in the last round of a loop whose others are used.
 
 ## Why is this bad
 The layers cost time and memory and are never trained: their parameters receive no gradient. The
@@ -63,7 +63,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 f"{plural(sum(map(is_layer, end.nodes)), 'layer')} with "
                 f"{plural(len(names), 'parameter tensor')} run for nothing and are never trained"
                 + (" (other rounds of this line are used)" if loop else ""),
-                severity="warning" if loop else None,
+                severity="warning" if loop or not _could_join(evidence, end) else None,
                 mends=(Mend("use the result, or remove the layers"),),
             )
         elif not names and not loop and _is_join(evidence, end) and len(sizes) > 2:
@@ -79,6 +79,38 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 else (),
                 mends=(Mend("return or pass on the joined value"),),
             )
+
+
+def _could_join(evidence: Evidence, end: DeadEnd) -> bool:
+    """Whether the result fits a value that the model goes on with: it could have been joined.
+
+    Heads that a flag leaves out (deep supervision) fit none.
+    """
+    flow = evidence.eval.flow
+    sizes = flow.value(end.sink.outputs[0]).shape
+    scope = end.sink.module.rpartition(".")[0]
+    for node in evidence.eval.graph.nodes[end.nodes[0].index :]:
+        if not (node.module == scope or node.module.startswith(scope + ".") or not scope):
+            continue
+        for value in node.inputs:
+            if flow.value(value).shape == sizes and value in flow.live and node.outputs:
+                if any(v in flow.live for v in node.outputs) and value not in end.sink.inputs:
+                    return True
+    return _is_stage(evidence, end)
+
+
+def _is_stage(evidence: Evidence, end: DeadEnd) -> bool:
+    """Whether a live operation reads what the dead layers read: a stage that was left out."""
+    flow = evidence.eval.flow
+    first = end.nodes[0]
+    return bool(first.inputs) and any(
+        any(v in flow.live for v in n.outputs)
+        and n.index > end.sink.index
+        and n.module.rpartition(".")[0] == end.sink.module.rpartition(".")[0]
+        and flow.value(n.outputs[0]).shape == flow.value(end.sink.outputs[0]).shape
+        and n.outputs[0] not in flow.graph.outputs
+        for n in flow.reads(first.inputs[0])
+    )
 
 
 def _is_join(evidence: Evidence, end: DeadEnd) -> bool:

@@ -50,6 +50,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     if not writers:
         return
     free = evidence.outplace
+    if free is None:
+        return
     twins = _twins(run, free)
     for writer in writers:
         twin = twins.get(writer.index)

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
@@ -46,13 +47,13 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     """Joins that fail for a neighbouring size."""
     if evidence.eval.graph.failure is not None or not _resizes(evidence):
         return
-    for trial in evidence.sizes:
+    for trial in evidence.sizes():
         found = mismatch(trial.run)
         if found is None or not any(axis >= 2 for axis in found.axes):
             continue
         node = found.join.node
         adapts = any(
-            _adapts(evidence, n.source)
+            _adapts(evidence.eval.flow, n)
             for v in found.join.values
             for n in trial.run.flow.nodes_between(found.join.split, v)
         )
@@ -85,21 +86,29 @@ def _resizes(evidence: Evidence) -> bool:
     return False
 
 
-def _adapts(evidence: Evidence, source: object) -> bool:
-    """Whether a line pads or crops: then the code means to take any size."""
+def _adapts(flow: Flow, node: Node) -> bool:
+    """Whether the same line pads or crops by nothing in the pass that fits.
+
+    Such a line is there for other sizes: the code means to take them.
+    """
+    if name(node) not in _ADAPTIONS or node.source is None:
+        return False
     return any(
-        name(n) in {"constant_pad_nd", "reflection_pad2d", "replication_pad2d"}
-        or (name(n) == "slice" and _cuts_space(evidence.eval.flow, n.inputs[0], n.argument("dim")))
-        for n in evidence.eval.graph.nodes
-        if n.source == source and source is not None and n.module_type not in _PADDINGS
+        n.source == node.source
+        and name(n) in _ADAPTIONS
+        and n.outputs
+        and flow.value(n.inputs[0]).shape == flow.value(n.outputs[0]).shape
+        and (name(n) != "slice" or _of_space(flow, n))
+        for n in flow.graph.nodes
     )
 
 
-_PADDINGS = frozenset(f"{k}Pad{n}d" for k in ("Zero", "Constant", "Reflection", "Replication", "Circular") for n in (1, 2, 3))
+_ADAPTIONS = frozenset({"constant_pad_nd", "reflection_pad2d", "replication_pad2d", "slice"})
 
 
-def _cuts_space(flow: Flow, value: int, axis: object) -> bool:
-    return isinstance(axis, int) and axis % max(len(flow.value(value).shape), 1) >= 2
+def _of_space(flow: Flow, node: Node) -> bool:
+    axis, rank = node.argument("dim"), len(flow.value(node.inputs[0]).shape)
+    return isinstance(axis, int) and rank > 2 and axis % rank >= 2
 
 
 def _example(evidence: Evidence) -> str:

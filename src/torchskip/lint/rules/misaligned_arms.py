@@ -1,0 +1,59 @@
+"""The arms of a join sample the image at different places.
+
+## What it does
+Follows the centre of every pixel through both arms and reports joins whose arms are apart by at
+least a quarter of a pixel of the input of the network.
+
+## Why is this bad
+A 2x2 pooling looks half a pixel further to the right than a padded 3x3 convolution of the same
+stride: edges of the shortcut and of the branch do not lie on each other, and every stage adds its
+own shift. Classification hardly notices; dense prediction does.
+
+## Example
+
+    body = nn.Conv2d(8, 8, 3, stride=2, padding=1)
+    down = nn.AvgPool2d(2)
+
+## Use instead
+
+    down = nn.AvgPool2d(3, stride=2, padding=1)
+
+or `Skip(body)`, whose derived shortcut lies at the branch's centre.
+
+## References
+Araujo et al., *Computing Receptive Fields of Convolutional Neural Networks*, 2019, section on
+alignment; Azulay & Weiss, *Why do deep convolutional networks generalize so poorly to small image
+transformations?*, 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torchskip.lint.evidence import Evidence
+from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.joins import way
+from torchskip.lint.rule import Rule
+
+RULE = Rule("TS303", "misaligned-arms", "note", __doc__)
+_LEAST = 0.25
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    """Joins whose arms lie apart."""
+    run = evidence.eval
+    for skip in run.skips:
+        apart = skip.alignment
+        if apart is None or not skip.live or max(map(abs, apart), default=0.0) < _LEAST:
+            continue
+        node = run.graph.nodes[skip.join]
+        pixels = ", ".join(f"{a:g}" for a in apart)
+        yield RULE.at(
+            node,
+            f"the arms of the {skip.merge} are {pixels} pixels of the input apart"
+            + (" (per axis)" if len(apart) > 1 else ""),
+            arms=tuple(
+                way(run.flow, arm.role, arm.values[0], arm.values[-1]) for arm in skip.arms
+            ),
+            mends=(Mend("give both arms one centre: the same kernel and padding at each stride"),),
+        )
