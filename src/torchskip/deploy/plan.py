@@ -1,0 +1,198 @@
+"""From the fused graph to what runs: modules for kernels, code that frees values after their last use."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch._ops import OpOverload
+
+from torchskip.deploy.chain import affine, kernel, retype
+from torchskip.deploy.kernels import Convolution, Linear
+from torchskip.deploy.program import Program, aten
+from torchskip.deploy.sizes import extent
+
+__all__ = ["Plan", "Step", "executable", "lower", "record", "scale_shift", "scale_shift_"]
+
+
+def scale_shift(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Return ``scale x + shift``."""
+    return torch.addcmul(shift, x, scale)
+
+
+def scale_shift_(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Overwrite ``x`` with ``scale x + shift``."""
+    return torch.addcmul(shift, x, scale, out=x)
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "extent": extent,
+    "getitem": operator.getitem,
+    "scale_shift": scale_shift,
+    "scale_shift_": scale_shift_,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Ref:
+    """A node inside another's arguments."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node of the graph, in words that a pickle can keep."""
+
+    kind: str
+    name: str
+    target: str
+    args: Any
+    kwargs: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """A program ready to run, and to be written to a file: steps, modules, constants."""
+
+    steps: tuple[Step, ...]
+    modules: dict[str, nn.Module]
+    constants: dict[str, Tensor]
+
+
+def lower(program: Program, dtype: torch.dtype | None) -> None:
+    """Turn affine maps and layout-bound operators into ones that run, in floating type `dtype`."""
+    for node in list(program.graph.nodes):
+        if node.target is affine:
+            value, rank = node.meta["affine"], len(node.meta["shape"])
+            kind = dtype or node.meta["dtype"]
+            size = (-1, *(1,) * (rank - 2))
+            pair = [
+                program.add_constant(t.to(kind).reshape(size), node)
+                for t in (value.scale, value.shift)
+            ]
+            node.args = (node.args[0], *pair)
+        elif node.target in (aten.view.default, aten._unsafe_view.default):
+            if not node.meta.get("literal"):
+                node.target = aten.reshape.default  # a view of one layout, a copy of another
+    if dtype is not None:
+        _retype(program, dtype)
+
+
+def _retype(program: Program, dtype: torch.dtype) -> None:
+    for name, tensor in program.constants.items():
+        if tensor.is_floating_point():
+            program.constants[name] = tensor.to(dtype)
+    for node in list(program.graph.nodes):
+        if node.target is kernel:
+            node.meta["kernel"] = retype(node.meta["kernel"], dtype)
+        if node.op == "placeholder" and node.meta["dtype"].is_floating_point:
+            with program.graph.inserting_after(node):
+                cast = program.graph.call_function(aten._to_copy.default, (node,), {"dtype": dtype})
+            cast.meta.update({**node.meta, "dtype": dtype, "memory": f"new {cast.name}"})
+            node.replace_all_uses_with(
+                cast, delete_user_cb=lambda user, cast=cast: user is not cast
+            )
+        elif node.op == "output":
+            outputs = []
+            for value in node.args[0]:
+                if value.meta["dtype"].is_floating_point:
+                    with program.graph.inserting_before(node):
+                        back = program.graph.call_function(
+                            aten._to_copy.default, (value,), {"dtype": value.meta["dtype"]}
+                        )
+                    back.meta.update({**value.meta, "memory": f"new {back.name}"})
+                    outputs.append(back)
+                else:
+                    outputs.append(value)
+            node.args = (tuple(outputs),)
+    for node in program.graph.nodes:
+        if node.op == "call_function" and node.meta.get("dtype") in (torch.float32, torch.float64):
+            if node.target is not aten._to_copy.default:
+                node.meta["dtype"] = dtype
+
+
+def record(program: Program) -> Plan:
+    """Freeze a lowered program whose buffers are assigned."""
+    modules: dict[str, nn.Module] = {}
+    steps = []
+    for node in program.graph.nodes:
+        args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: _Ref(n.name))
+        kind, target = node.op, str(node.target)
+        if node.target is kernel:
+            kind, target = "call_module", f"{_label(node)}_{len(modules)}"
+            modules[target] = _module(node)
+        elif node.target is affine:
+            target = "scale_shift_" if node.meta.get("overwrite") else "scale_shift"
+        elif node.target in (extent, operator.getitem):
+            target = node.target.__name__
+        steps.append(Step(kind, node.name, target, _plain(args), _plain(kwargs)))
+    return Plan(tuple(steps), modules, dict(program.constants))
+
+
+def _label(node: fx.Node) -> str:
+    path = "".join(c if c.isalnum() else "_" for c in str(node.meta.get("path", "")))
+    return f"at_{path}" if path else "at_root"
+
+
+def _module(node: fx.Node) -> nn.Module:
+    value, shape = node.meta["kernel"], node.args[0].meta["shape"]  # type: ignore[union-attr]
+    if value.weight.dim() == 2:
+        return Linear(value, max(1, shape[0]), node.meta.get("unary"))
+    return Convolution(
+        value,
+        tuple(shape),
+        node.meta.get("unary"),
+        binary=len(node.args) == 2,
+        overwrite=bool(node.meta.get("overwrite")),
+    )
+
+
+def _plain(tree: Any) -> Any:
+    """Return arguments in plain containers: fx's own refuse to be changed, and to be pickled."""
+    if isinstance(tree, dict):
+        return {key: _plain(value) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)) and not isinstance(tree, torch.Size):
+        items = [_plain(value) for value in tree]
+        return tuple(items) if isinstance(tree, tuple) else items
+    return tree
+
+
+def executable(plan: Plan) -> fx.GraphModule:
+    """Return code that runs `plan`, generated by torch.fx: it drops each value after its last use."""
+    graph = fx.Graph()
+    nodes: dict[str, fx.Node] = {}
+
+    def resolve(tree: Any) -> Any:
+        if isinstance(tree, _Ref):
+            return nodes[tree.name]
+        if isinstance(tree, dict):
+            return {key: resolve(value) for key, value in tree.items()}
+        if isinstance(tree, (list, tuple)):
+            items = [resolve(value) for value in tree]
+            return tuple(items) if isinstance(tree, tuple) else items
+        return tree
+
+    for step in plan.steps:
+        args, kwargs = resolve(step.args), resolve(step.kwargs)
+        if step.kind == "output":
+            graph.output(args[0])
+        elif step.kind == "call_function":
+            nodes[step.name] = graph.call_function(_function(step.target), args, kwargs)
+        else:
+            nodes[step.name] = graph.create_node(step.kind, step.target, args, kwargs, step.name)
+    root: dict[str, Any] = {**plan.modules, **plan.constants}
+    return fx.GraphModule(root, graph, "Fused")
+
+
+def _function(name: str) -> Callable[..., Any]:
+    if name in _FUNCTIONS:
+        return _FUNCTIONS[name]
+    namespace, packet, overload = name.split(".")
+    found = getattr(getattr(getattr(torch.ops, namespace), packet), overload)
+    assert isinstance(found, OpOverload)  # noqa: S101 - recorded from one
+    return found
