@@ -38,9 +38,10 @@ class Inspection:
         return to_text(self)
 
     def _repr_html_(self) -> str:
-        from torchskip.render import to_html
+        # The page's styles and scripts would reach into the notebook; the picture's cannot.
+        from torchskip.render import to_svg
 
-        return to_html(self)
+        return to_svg(self)
 
     def to_html(self) -> str:
         """Return one self-contained page: the arc picture and a table of all skips."""

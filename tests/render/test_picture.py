@@ -66,6 +66,6 @@ def test_shades_are_one_per_cell(resnet50):
 
 def test_only_crowded_dense_nets_are_drawn_fine(densenet121, residual):
     crowded = picture(densenet121.graph, densenet121.skips)
-    assert all(crowded.fine(arc) for arc in crowded.arcs)
-    dense = tuple(replace(skip, kind="dense") for skip in residual.skips)
-    assert not any(picture(residual.graph, dense).fine(arc) for arc in crowded.arcs[:4])
+    assert {crowded.texture(arc) for arc in crowded.arcs} == {"fine"}
+    dense = picture(residual.graph, tuple(replace(s, kind="dense") for s in residual.skips))
+    assert {dense.texture(arc) for arc in dense.arcs} == {""}

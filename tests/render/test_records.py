@@ -74,7 +74,8 @@ def test_a_skip_says_where_it_splits_and_joins(residual):
     assert (skip["join"]["module"], skip["join"]["shape"]) == ("layer2.0", [2, 16, 16, 16])
     assert skip["join"]["source"]["file"].endswith("small_models.py")
     assert skip["bypassed_layers"] == 2
-    arms = {arm["role"]: [step["module"] for step in arm["steps"]] for arm in skip["arms"]}
+    modules = [step["module"] for step in record["steps"]]
+    arms = {arm["role"]: [modules[i] for i in arm["steps"]] for arm in skip["arms"]}
     assert arms == {
         "branch": ["layer2.0.conv1", "layer2.0.relu", "layer2.0.conv2"],
         "shortcut": ["layer2.0.down"],

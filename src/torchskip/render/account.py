@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torchskip.graph import Arm, Graph, Kind, Node, SkipPath
-from torchskip.render.outline import Outline
+from torchskip.render.outline import Outline, Step
 from torchskip.render.words import count, operation, pixels, place, plain, shape
 
-__all__ = ["Account", "ArmAccount", "End", "accounts"]
+__all__ = ["FEW", "Account", "ArmAccount", "End", "accounts"]
+
+FEW = 3  # arms that are told step by step; of more, only what each brings to the join
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +25,36 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class ArmAccount:
-    """One arm: its steps as (name below the join's module, type, shape), none for an identity."""
+    """One arm: its steps, none for an identity; `home` is the join's module."""
 
     role: str
-    steps: tuple[tuple[str, str, str], ...]
-    indices: tuple[int, ...]
+    steps: tuple[Step, ...]
+    home: str
     shape: str
     layers: int
     detached: bool
+
+    def named(self, step: Step) -> str:
+        """Return the step's name, seen from the join's module."""
+        name = step.module if step.type else f"{step.module}.{step.label}".lstrip(".")
+        return plain(name.removeprefix(f"{self.home}.") if self.home else name)
+
+    @property
+    def last(self) -> str:
+        """What the arm brings to the join: its last step."""
+        return self.named(self.steps[-1]) if self.steps else "identity"
 
     @property
     def chain(self) -> str:
         """The steps joined by arrows, with a shape wherever it changes."""
         if not self.steps:
             return f"identity {self.shape}"
-        words, before = [], ""
-        for name, _, sizes in self.steps:
-            words.append(f"{name} {sizes}" if sizes != before else name)
-            before = sizes
+        words: list[str] = []
+        before: tuple[int, ...] = ()
+        for step in self.steps:
+            name = self.named(step)
+            words.append(f"{name} {shape(step.shape)}" if step.shape != before else name)
+            before = step.shape
         return " → ".join(words)
 
 
@@ -127,26 +141,15 @@ def _split(graph: Graph, index: int) -> End:
 
 
 def _where(graph: Graph, node: Node, name: str) -> str:
-    """Return module and operation; the how-manieth call where a module is called again."""
+    """Return module and operation; the how-manieth call where a block is called again."""
     words = [plain(node.module) if node.module else plain(graph.model), name]
-    if node.call:
+    if node.call and name:
         words.append(f"(call {node.call + 1})")
     return " ".join(filter(None, words))
 
 
 def _arm(graph: Graph, arm: Arm, chain: Outline, home: str) -> ArmAccount:
-    steps = chain.along(arm.nodes)
-    prefix = f"{home}." if home else ""
-    told = []
-    for step in steps:
-        name = step.module if step.type else f"{step.module}.{step.label}".lstrip(".")
-        told.append((plain(name.removeprefix(prefix)), step.type, shape(step.shape)))
     sizes = graph.values[arm.values[-1]].shape if arm.values else ()
     return ArmAccount(
-        arm.role,
-        tuple(told),
-        tuple(step.index for step in steps),
-        shape(sizes),
-        arm.layers,
-        arm.detached,
+        arm.role, chain.along(arm.nodes), home, shape(sizes), arm.layers, arm.detached
     )

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from torchskip.graph import Graph
-from torchskip.render.account import Account, accounts
+from torchskip.render.account import FEW, Account, ArmAccount, accounts
+from torchskip.render.curves import RISE, SHORT
 from torchskip.render.outline import Group
 from torchskip.render.palette import INKS, LINES, SHADES_DARK, SHADES_LIGHT
 from torchskip.render.picture import CELL, LETTER, PAGE, Picture, picture
-from torchskip.render.svg import RISE, ROW, SHORT, draw
+from torchskip.render.svg import ROW, draw
 from torchskip.render.words import count, place, plain, shape, totals
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def to_html(inspection: Inspection) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    compact = {"ensure_ascii": False, "separators": (",", ":"), "sort_keys": False}
+    environment.policies["json.dumps_kwargs"] = compact
     return environment.get_template("inspect.html.j2").render(
         model=plain(graph.model),
         facts=_facts(graph),
@@ -101,13 +104,14 @@ def _data(scene: Picture, told: Sequence[Account]) -> dict[str, object]:
             "join": [skip.join.name, skip.join.place, skip.join.shape],
             "home": word(skip.home),
             "arms": [
-                [arm.role, arm.shape, arm.layers, int(arm.detached), _ranges(arm.indices)]
+                [arm.role, word(arm.shape), arm.layers, int(arm.detached), _told(skip, arm)]
                 for arm in skip.arms
             ],
             "bypassed": skip.bypassed,
             "alignment": skip.alignment,
             "marks": skip.marks,
-            "fine": scene.fine(scene.arcs[i]),
+            "texture": scene.texture(scene.arcs[i]),
+            "bands": _bands(skip),
             "notes": skip.notes,
         }
         for i, skip in enumerate(told)
@@ -138,6 +142,22 @@ def _group(group: Group, scene: Picture, word: Callable[[str], int]) -> list[obj
         row.append(int(group in scene.unfolded))
         row.append([_group(child, scene, word) for child in group.children])
     return row
+
+
+def _told(skip: Account, arm: ArmAccount) -> list[int]:
+    """Return the steps of an arm as ranges; of one among many arms only the last step."""
+    indices = [step.index for step in arm.steps]
+    return _ranges(indices if len(skip.arms) <= FEW else indices[-1:])
+
+
+def _bands(skip: Account) -> dict[str, list[int]]:
+    """Return the steps of each role as ranges, where the arms do not tell them all."""
+    if len(skip.arms) <= FEW:
+        return {}
+    steps: dict[str, set[int]] = {}
+    for arm in skip.arms:
+        steps.setdefault(arm.role, set()).update(step.index for step in arm.steps)
+    return {role: _ranges(sorted(indices)) for role, indices in steps.items()}
 
 
 def _ranges(indices: Sequence[int]) -> list[int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torchskip.graph import Kind
 
-__all__ = ["FINE", "INKS", "LINES", "SHADES_DARK", "SHADES_LIGHT", "Line"]
+__all__ = ["FINE", "FINEST", "INKS", "LINES", "SHADES_DARK", "SHADES_LIGHT", "Line"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,5 +48,5 @@ INKS: dict[str, tuple[str, str]] = {
 SHADES_LIGHT = ("#ebf0f5", "#dee6ee", "#d1dce7", "#c3d1df", "#b4c5d7", "#a5b9ce")
 SHADES_DARK = ("#1d2631", "#24303e", "#2b3a4b", "#334558", "#3c5168", "#465e78")
 
-# Above this many strands a dense net is drawn in fine, translucent lines: a fabric, not a blot.
-FINE = 120
+# Above so many strands a dense net is drawn in fine, translucent lines: a fabric, not a blot.
+FINE, FINEST = 120, 1000

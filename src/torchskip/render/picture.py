@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torchskip.graph import Graph, Kind, SkipPath
 from torchskip.render.outline import Group, Outline, outline
-from torchskip.render.palette import FINE
+from torchskip.render.palette import FINE, FINEST
 from torchskip.render.terrain import Ground, terrain
 
 __all__ = ["CELL", "LETTER", "PAGE", "Arc", "Picture", "picture", "shades", "widths"]
@@ -43,10 +43,12 @@ class Picture:
     arcs: tuple[Arc, ...]
     unfolded: frozenset[Group]
 
-    def fine(self, arc: Arc) -> bool:
-        """Say whether the arc is drawn fine: a dense one among a great many strands."""
+    def texture(self, arc: Arc) -> str:
+        """Return how fine the arc's lines are: dense nets have a great many strands."""
         strands = sum(len(other.starts) for other in self.arcs if other.kind == "dense")
-        return arc.kind == "dense" and strands > FINE
+        if arc.kind != "dense" or strands <= FINE:
+            return ""
+        return "fine" if strands <= FINEST else "finest"
 
 
 def picture(graph: Graph, skips: Sequence[SkipPath]) -> Picture:

@@ -33,6 +33,16 @@ def to_record(inspection: Inspection) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "model": graph.model,
         "totals": {"skips": len(skips), "kinds": dict(totals(skips))},
+        "steps": [
+            {
+                "module": step.module,
+                "name": step.label,
+                "type": step.type,
+                "shape": list(step.shape),
+                "nodes": list(step.nodes),
+            }
+            for step in chain.steps
+        ],
         "skips": [_skip(graph, chain, skip, i) for i, skip in enumerate(skips, start=1)],
         "graph": _jsonable(graph),
     }
@@ -59,15 +69,7 @@ def _skip(graph: Graph, chain: Outline, skip: SkipPath, number: int) -> dict[str
                 "shape": list(graph.values[arm.values[-1]].shape) if arm.values else [],
                 "values": list(arm.values),
                 "nodes": list(arm.nodes),
-                "steps": [
-                    {
-                        "module": step.module,
-                        "name": step.label,
-                        "type": step.type,
-                        "shape": list(step.shape),
-                    }
-                    for step in chain.along(arm.nodes)
-                ],
+                "steps": [step.index for step in chain.along(arm.nodes)],
             }
             for arm in skip.arms
         ],

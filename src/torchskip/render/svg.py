@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 from torchskip.graph import Graph
 from torchskip.render.account import Account, accounts
+from torchskip.render.curves import RISE, crowd, curves, x_at
 from torchskip.render.outline import Group
 from torchskip.render.palette import INKS, LINES, SHADES_DARK, SHADES_LIGHT
 from torchskip.render.picture import LETTER, PAGE, Arc, Picture, picture, shades, widths
@@ -21,9 +22,7 @@ __all__ = ["draw", "to_svg"]
 
 MARGIN = 20.0
 HEAD = 74.0  # title and legend
-RISE = 150.0  # pixels from the ground to the highest resolution
 ROW = 21.0  # one level of the module tree
-SHORT = 4.0  # an arc below this many pixels is not drawn
 
 
 def to_svg(inspection: Inspection) -> str:
@@ -36,7 +35,7 @@ def to_svg(inspection: Inspection) -> str:
 def draw(graph: Graph, scene: Picture, told: Sequence[Account]) -> str:
     """Return the picture of a scene that is laid out and told already."""
     edges = [MARGIN, *accumulate(widths(scene.outline, scene.unfolded), initial=MARGIN)][1:]
-    arcs = [(arc, _strands(scene, edges, arc)) for arc in scene.arcs]
+    arcs = [(arc, curves(scene, edges, arc)) for arc in scene.arcs]
     above = min((y for _, strands in arcs for _, y in strands), default=0.0)
     peak = RISE * max((ground.height for ground in scene.ground), default=0.0)
     base = HEAD + max(-above, peak) + 8
@@ -63,47 +62,16 @@ def draw(graph: Graph, scene: Picture, told: Sequence[Account]) -> str:
     _heading(svg, plain(graph.model), skips_text=count(len(told), "skip connection"), told=told)
     stage = ET.SubElement(svg, "g", {"transform": f"translate(0 {base:g})"})
     _ground(stage, scene, edges)
+    for kind, paths in crowd(scene, edges).items():
+        group = ET.SubElement(stage, "g", {"class": f"crowd k-{kind}"})
+        ET.SubElement(group, "title").text = f"{len(paths)} {kind} in folded modules"
+        ET.SubElement(group, "path", {"d": "".join(paths)})
     for arc, strands in sorted(arcs, key=lambda pair: -pair[0].end + pair[0].starts[0]):
         if strands:
             _skip(stage, arc, [path for path, _ in strands], told[arc.skip], scene, edges)
     for child in scene.outline.root.children:
         _tree(stage, child, scene, edges, 8.0)
     return ET.tostring(svg, encoding="unicode")
-
-
-def _strands(scene: Picture, edges: Sequence[float], arc: Arc) -> list[tuple[str, float]]:
-    """Return the path of every strand of the arc, and the height its curve reaches."""
-    paths = []
-    for start in arc.starts:
-        x1, x2 = _x(edges, start), _x(edges, arc.end)
-        if x2 - x1 < SHORT:
-            continue
-        first, last = max(int(start) - 1, 0), int(arc.end)
-        y1, y2 = -RISE * scene.ground[first].height, -RISE * scene.ground[last].height
-        span = x2 - x1
-        if arc.kind == "gate":
-            bend = max(y1, y2) + min(6 + 1.1 * span**0.5, -0.75 * max(y1, y2) + 4)
-            apex = min(y1, y2)
-        else:
-            top = -RISE * max(ground.height for ground in scene.ground[first : last + 1])
-            rise = max(0.42 * span / (1 + span / 260), min(y1, y2) - top) + 6
-            bend, apex = min(y1, y2) - rise / 0.75, min(y1, y2) - rise
-        lean = min(span * 0.08, 14.0)
-        paths.append(
-            (
-                f"M{x1:.1f} {y1:.1f}C{x1 + lean:.1f} {bend:.1f} "
-                f"{x2 - lean:.1f} {bend:.1f} {x2:.1f} {y2:.1f}",
-                apex,
-            )
-        )
-    return paths
-
-
-def _x(edges: Sequence[float], position: float) -> float:
-    whole = int(position)
-    if whole >= len(edges) - 1:
-        return edges[-1]
-    return edges[whole] + (position - whole) * (edges[whole + 1] - edges[whole])
 
 
 def _skip(
@@ -114,11 +82,11 @@ def _skip(
     scene: Picture,
     edges: Sequence[float],
 ) -> None:
-    names = ["skip", f"k-{arc.kind}", *told.marks, *(["fine"] if scene.fine(arc) else [])]
-    group = ET.SubElement(parent, "g", {"class": " ".join(names)})
+    names = ["skip", f"k-{arc.kind}", *told.marks, scene.texture(arc)]
+    group = ET.SubElement(parent, "g", {"class": " ".join(filter(None, names))})
     ET.SubElement(group, "title").text = told.title
     ET.SubElement(group, "path", {"d": "".join(paths)})
-    x, y = _x(edges, arc.end), -RISE * scene.ground[int(arc.end)].height
+    x, y = x_at(edges, arc.end), -RISE * scene.ground[int(arc.end)].height
     radius = "4" if "detached" in told.marks else "2"
     if arc.failed:
         cross = f"M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10"
@@ -161,7 +129,7 @@ def _tree(
     ET.SubElement(cell, "title").text = f"{name}, {count(group.size, 'step')}"
     _rect(cell, "", left + 0.75, y, max(right - left - 1.5, 0.5), ROW - 3, radius=3)
     times = f" ×{group.alike}" if group.alike > 1 else ""
-    fitted = fit(group.label + times, group.short + times, right - left - 4)
+    fitted = fit(group.label + times, group.short + times, right - left - 2)
     if fitted:
         _text(cell, "", (left + right) / 2, y + 12.8, fitted, anchor="middle")
     if group in scene.unfolded:
@@ -244,6 +212,8 @@ def _style() -> str:
         ".skip path{fill:none;stroke-linecap:butt}.skip .cross{stroke-width:2.5}",
         ".skip:hover path{stroke-width:3.5}.skip:hover circle{r:3.5px}",
         ".dead{opacity:.45}.fine path{stroke-width:.8;stroke-opacity:.6}",
+        ".finest path{stroke-width:.5;stroke-opacity:.3}",
+        ".crowd path{fill:none;stroke-width:.7;stroke-dasharray:none}",
         ".rim{fill:none;stroke-width:1.2}",
     ]
     for kind, line in LINES.items():

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from torchskip.graph import Graph, Kind
-from torchskip.render.account import Account, End, accounts
+from torchskip.render.account import FEW, Account, End, accounts
 from torchskip.render.outline import Group, Outline, outline, signature
 from torchskip.render.words import count, place, plain, shape, totals
 
@@ -47,7 +47,7 @@ def to_text(inspection: Inspection, width: int = 100) -> str:
     with console.capture() as capture:
         console.print(renderable(inspection))
     lines = capture.get().splitlines()
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def renderable(inspection: Inspection) -> Lines:
@@ -189,16 +189,14 @@ def _end(end: End) -> Text:
 
 
 def _arms(skip: Account) -> list[tuple[str, str]]:
-    if len(skip.arms) <= 3:
+    if len(skip.arms) <= FEW:
         return [
             (arm.role, _shortened(arm.chain) + (", detached" if arm.detached else ""))
             for arm in skip.arms
         ]
     lines = []
     for role, plural in (("branch", "branches"), ("shortcut", "shortcuts")):
-        ends = [
-            arm.steps[-1][0] if arm.steps else "identity" for arm in skip.arms if arm.role == role
-        ]
+        ends = [arm.last for arm in skip.arms if arm.role == role]
         if ends:
             name = role if len(ends) == 1 else f"{len(ends)} {plural}"
             lines.append((name, _shortened(", ".join(ends), ", ")))

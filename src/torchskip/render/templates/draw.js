@@ -11,6 +11,7 @@ const draw = () => {
   const stage = make(svg, "g", { transform: `translate(0 ${base.toFixed(1)})` });
   drawGround(make(stage, "g", { "aria-hidden": "true" }));
   make(stage, "g", { id: "bands", "aria-hidden": "true" });
+  drawCrowd(make(stage, "g", { "aria-hidden": "true" }));
   const list = make(stage, "g", { role: "listbox", "aria-label": "Skip connections", class: "arcs" });
   for (const arc of painted) drawArc(list, arc, ways[arc.skip]);
   make(stage, "g", { id: "ends", "aria-hidden": "true" });
@@ -42,11 +43,21 @@ const drawGround = layer => {
       make(layer, "text", { class: "size", x: ((left + right) / 2).toFixed(1), y: -6, "text-anchor": "middle" }, text);
   }
 };
+const drawCrowd = layer => {                         // arcs too short to be told apart: one path a kind
+  const loops = {};
+  for (const arc of arcs) {
+    const left = x(arc.starts[0]), wide = x(arc.end) - left, way = arc.kind === "gate" ? 14 : -14;
+    if (wide >= SHORT || view.hidden.has(arc.kind)) continue;
+    const y = -tall(Math.floor(arc.end));
+    (loops[arc.kind] ||= []).push(`M${left.toFixed(1)} ${y.toFixed(1)}q${(wide / 2).toFixed(1)} ${way} ${wide.toFixed(1)} 0`);
+  }
+  for (const kind in loops) make(layer, "path", { class: `crowd k-${kind}`, d: loops[kind].join("") });
+};
 const drawArc = (parent, arc, ways) => {
   if (!ways.length) return;
   const here = arc.skip === view.here, failed = arc.marks.includes("fails");
   const off = view.hidden.has(arc.kind) || (view.found && !view.found.has(arc.skip)) ? " off" : "";
-  const group = make(parent, "g", { class: `skip k-${arc.kind} ${arc.fine ? "fine" : ""} ${arc.marks.join(" ")}${off}`, role: "option",
+  const group = make(parent, "g", { class: `skip k-${arc.kind} ${arc.texture} ${arc.marks.join(" ")}${off}`, role: "option",
     tabindex: here ? 0 : -1, "aria-selected": arc.skip === view.kept, "aria-label": arc.title,
     "data-skip": arc.skip, "data-key": `skip${arc.skip}` });
   const d = ways.map(way => way.d).join("");
@@ -73,7 +84,7 @@ const drawGroup = (parent, group) => {
   make(element, "title", {}, `${`${group.label} ${group.type}`.trim()}: ${facts}`);
   make(element, "rect", { x: (left + 0.75).toFixed(1), y, width: Math.max(right - left - 1.5, 0.5).toFixed(1),
     height: ROW - 3, rx: 3 });
-  const text = fit(group, right - left - 4);
+  const text = fit(group, right - left - 2);
   if (text) make(element, "text", { class: "label", x: middle(left, right), y: y + 12.8, "text-anchor": "middle" }, text);
   if (more && right - left > text.length * LETTER + 34)
     make(element, "text", { class: "sign", x: (left + 7).toFixed(1), y: y + 12.2 }, group.open ? "▾" : "▸");

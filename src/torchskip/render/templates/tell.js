@@ -10,7 +10,8 @@ const show = skip => {
   if (!arc) return;                                 // the last one told stays: the page must not jump
   const own = $(`[data-skip="${skip}"]`, svg);
   if (own) own.classList.add("on");
-  for (const [role, , , , flat] of arc.arms) for (const [first, last] of spans(flat))
+  const told = arc.arms.length > 3 ? Object.entries(arc.bands) : arc.arms.map(arm => [arm[0], arm[4]]);
+  for (const [role, flat] of told) for (const [first, last] of spans(flat))
     for (let i = first; i <= last; i++)
       make(bands, "rect", { class: `band ${role} k-${arc.kind}`, x: edges[i].toFixed(1), y: (-Math.max(tall(i), 2) + 0.5).toFixed(1),
         width: Math.max(edges[i + 1] - edges[i], 0.5).toFixed(1), height: 5 });
@@ -64,12 +65,12 @@ const tellFeeds = (arms, arc, home) => {             // many arms: what each bri
     const list = html(box, "ol");
     for (const [, shape, layers, detached, flat] of own)
       line(list, (flat.length ? within(flat[flat.length - 1], home) : "the split value itself") + (detached ? ", detached" : ""),
-        `${layers ? `${layers} layer${layers === 1 ? "" : "s"}, ` : ""}${shape}`);
+        `${layers ? `${layers} layer${layers === 1 ? "" : "s"}, ` : ""}${word(shape)}`);
   }
 };
 const tellArm = (list, [, shape, , , flat], home) => {
   const way = spans(flat).flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, i) => first + i));
-  if (!way.length) line(list, "the split value itself", shape);
+  if (!way.length) line(list, "the split value itself", word(shape));
   way.forEach((i, number) => {
     if (way.length <= 14 || number < 8 || number >= way.length - 4) line(list, `${within(i, home)}  ${steps[i].type}`, steps[i].shape);
     else if (number === 8) line(list, `… ${way.length - 12} more steps …`, "");
