@@ -90,10 +90,12 @@ _MONAI: dict[str, tuple[Callable[[Any], nn.Module], tuple[int, ...]]] = {
         lambda n: n.EfficientNetBN("efficientnet-b0", pretrained=False, spatial_dims=2),
         (3, 64, 64),
     ),
-    "RegUNet": (
-        lambda n: n.RegUNet(2, 2, 8, depth=3, out_channels=2),
-        (2, 64, 64),
+    "MedNeXtSmall": (lambda n: n.MedNeXtSmall(spatial_dims=2), (1, 64, 64)),
+    "EfficientNetB1": (
+        lambda n: n.EfficientNetBN("efficientnet-b1", pretrained=False, spatial_dims=2),
+        (3, 64, 64),
     ),
+    "ResNet10": (lambda n: n.resnet10(spatial_dims=2, n_input_channels=1), (1, 64, 64)),
     "FlexibleUNet": (
         lambda n: n.FlexibleUNet(3, 2, "efficientnet-b0", pretrained=False, spatial_dims=2),
         (3, 64, 64),
