@@ -164,6 +164,13 @@ class Browser:
             self("Input.dispatchKeyEvent", type="keyDown", **fields)
             self("Input.dispatchKeyEvent", type="keyUp", **fields)
 
+    def point(self, x: float, y: float, click: bool = False) -> None:
+        """Move the pointer to a place in the window, and click there."""
+        self("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        if click:
+            for kind in ("mousePressed", "mouseReleased"):
+                self("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
     def type(self, text: str) -> None:
         """Type text where the focus is."""
         self("Input.insertText", text=text)

@@ -108,6 +108,42 @@ def test_the_keyboard_folds_and_unfolds(page):
     assert shown.evaluate("document.activeElement.getAttribute('role')") in ("option", "treeitem")
 
 
+def middle(page, label):
+    """Where in the window the middle of a skip's curve lies."""
+    return page.evaluate(
+        f"""(() => {{
+          const line = document.querySelector('.skip[aria-label^="{label}"] .line');
+          const at = line.getPointAtLength(line.getTotalLength() / 2);
+          const there = at.matrixTransform(line.getScreenCTM());
+          return [there.x, there.y];
+        }})()"""
+    )
+
+
+def test_the_pointer_shows_and_a_click_keeps(page):
+    shown = page("residual")
+    lit = "[...document.querySelectorAll('.skip.on')].map(g => g.dataset.skip).join()"
+    assert shown.evaluate("document.querySelector('#details').hidden")
+    shown.point(*middle(shown, "3 projection"))
+    assert shown.evaluate(lit) == "2"
+    assert "3 projection" in shown.evaluate("document.querySelector('#details').innerText")
+    shown.point(5, 5)
+    assert shown.evaluate(lit) == ""
+    shown.point(*middle(shown, "2 identity"), click=True)
+    shown.point(5, 5)
+    assert shown.evaluate(lit) == "1"
+
+
+def test_a_click_on_a_stage_folds_it(page):
+    shown = page("residual")
+    cells = "document.querySelectorAll('.cell').length"
+    box = "document.querySelector('.cell.more').getBoundingClientRect()"
+    before = shown.evaluate(cells)
+    x, y = shown.evaluate(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({box})")
+    shown.point(x, y, click=True)
+    assert shown.evaluate(cells) != before
+
+
 def test_folding_all_and_unfolding_all(page):
     shown = page("resnet50")
     cells = "document.querySelectorAll('.cell').length"

@@ -80,5 +80,8 @@ def _print_tree(headline: str, inspection: Inspection) -> None:
     from torchskip.render import renderable
 
     console = Console(highlight=False)
+    if not console.is_terminal:  # no colours, no padding, and lines as wide as a file's may be
+        print(f"{headline}\n{inspection}")
+        return
     console.print(Text(headline, "dim"))
     console.print(renderable(inspection))
