@@ -1,6 +1,30 @@
 """What skips do to a network, in numbers: each measure is one function on a model."""
 
+from torchskip.measure.arms import at_joins, skips_of
 from torchskip.measure.gradients import gradient_norms
 from torchskip.measure.layers import weighted_layers
+from torchskip.measure.lesion import dropped, lesions
+from torchskip.measure.paths import PathLengths, path_lengths
+from torchskip.measure.shares import Share, gradient_shares
+from torchskip.measure.signal import Signal, signals
+from torchskip.measure.stream import Change, stream
+from torchskip.measure.surface import Surface, loss_surface
 
-__all__ = ["gradient_norms", "weighted_layers"]
+__all__ = [
+    "Change",
+    "PathLengths",
+    "Share",
+    "Signal",
+    "Surface",
+    "at_joins",
+    "dropped",
+    "gradient_norms",
+    "gradient_shares",
+    "lesions",
+    "loss_surface",
+    "path_lengths",
+    "signals",
+    "skips_of",
+    "stream",
+    "weighted_layers",
+]
