@@ -72,7 +72,6 @@ class Body:
     file: str
     line: int
     unread: tuple[tuple[str, int], ...] = ()
-    aliases: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from torchskip.lint.rules import (
     join_changes_dtype,
     misaligned_arms,
     misplaced_drop_path,
+    missing_shortcut,
     normalised_shortcut,
     padding_only,
     shape_mismatch,
@@ -32,6 +33,7 @@ from torchskip.lint.rules import (
     untracked_layer,
     unused_shortcut,
     variance_growth,
+    wrong_source,
 )
 
 __all__ = ["CHECKS", "RULES", "find_rule"]
@@ -50,6 +52,7 @@ _MODULES = (
     join_changes_dtype,
     misaligned_arms,
     misplaced_drop_path,
+    missing_shortcut,
     normalised_shortcut,
     padding_only,
     shape_mismatch,
@@ -61,6 +64,7 @@ _MODULES = (
     untracked_layer,
     unused_shortcut,
     variance_growth,
+    wrong_source,
 )
 CHECKS: tuple[tuple[Rule, Check], ...] = tuple(
     sorted(((m.RULE, m.check) for m in _MODULES), key=lambda pair: pair[0].code)

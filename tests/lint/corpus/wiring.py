@@ -45,21 +45,29 @@ class PreNorm(nn.Module):
         return x + self.mlp(x)
 
 
-class SavedNeverUsed(nn.Module):
-    """`x_orig = x` and then `return out`."""
+class SavedAndUsed(nn.Module):
+    """The block as it was meant."""
 
-    def __init__(self, mended: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.conv1, self.bn1 = conv(4, 4), nn.BatchNorm2d(4)
         self.conv2, self.bn2 = conv(4, 4), nn.BatchNorm2d(4)
-        self.mended = mended
 
     def forward(self, x: Tensor) -> Tensor:
-        residual = x
+        x_orig = x
         x = F.relu(self.bn1(self.conv1(x)))
         x = self.bn2(self.conv2(x))
-        if self.mended:
-            x = x + residual
+        x = x + x_orig
+        return F.relu(x)
+
+
+class SavedNeverUsed(SavedAndUsed):
+    """`x_orig = x`, and the line that adds it was lost."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x_orig = x  # noqa: F841
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.bn2(self.conv2(x))
         return F.relu(x)
 
 
@@ -295,7 +303,7 @@ CASES = (
     Case("pre_norm", "Howuhh/faster-trajectory-transformer#3", "TS202",
          maker(PreNorm, False), maker(PreNorm, True)),
     Case("saved_never_used", "yilundu/improved_contrastive_divergence#7", "TS201",
-         maker(SavedNeverUsed, False), maker(SavedNeverUsed, True)),
+         maker(SavedNeverUsed), maker(SavedAndUsed)),
     Case("adaptive_block", "znxlwm/UGATIT-pytorch#29", "TS201",
          lambda: net(AdaptiveBlock(True), ResnetAdaptiveBlock(False), AdaptiveBlock(True)),
          lambda: net(AdaptiveBlock(True), ResnetAdaptiveBlock(True), AdaptiveBlock(True))),
@@ -317,7 +325,7 @@ CASES = (
          maker(SharedNorm, True), maker(SharedNorm, False)),
     Case("both_arms", "one module in both arms", "TS203",
          maker(BothArms, True, times=1), maker(BothArms, False, times=1)),
-    Case("layer_in_forward", "lafith/Mobile-UNet#1", "TS209",
+    Case("layer_in_forward", "lafith/Mobile-UNet#1", "TS207",
          lambda: LayerInForward(False), lambda: LayerInForward(True)),
     Case("idle_branch", "a frozen zero scale", "TS205",
          maker(IdleBranch, False), maker(IdleBranch, True)),

@@ -32,13 +32,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchskip.graph import Node
+from torchskip.lint.dead import dead_ends
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.joins import Join, joins, way
 from torchskip.lint.ops import ADDS, CONCATS, is_layer, name
 from torchskip.lint.rule import Rule
-from torchskip.lint.words import called, shape
+from torchskip.lint.words import called, plural, shape
 
 RULE = Rule("TS105", "arm-detached", "error", __doc__)
 
@@ -50,6 +51,21 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         return
     for join in joins(run, ADDS, CONCATS):
         yield from _judge(run, join)
+    yield from _outside(evidence)
+
+
+def _outside(evidence: Evidence) -> Iterator[Finding]:
+    """Layers that move the output although no operation of torch leads from them to it."""
+    for end in dead_ends(evidence.eval):
+        names = end.parameters
+        if names and evidence.influences(names[:4]):
+            yield RULE.at(
+                end.sink,
+                f"the result of {called(end.sink)} leaves torch (numpy, a list, a new tensor) and "
+                f"comes back without its gradient: {plural(len(names), 'parameter tensor')} on "
+                "this arm are never trained",
+                mends=(Mend("stay in torch: no `.numpy()`, `.tolist()` or `torch.tensor(...)`"),),
+            )
 
 
 def _judge(run: Pass, join: Join) -> Iterator[Finding]:
@@ -74,7 +90,7 @@ def _judge(run: Pass, join: Join) -> Iterator[Finding]:
         )
         role = "branch" if trained else "shortcut"
         how = "runs under torch.no_grad" if not cut.grad else f"is detached by {called(cut)}"
-        untrained = f"; {len(trained)} parameters on it are never trained" if trained else ""
+        untrained = f"; {plural(len(trained), 'parameter tensor')} on it are never trained" if trained else ""
         yield RULE.at(
             cut,
             f"the {role} {shape(sizes)} {how}: no gradient comes back through this arm of the "

@@ -1,0 +1,84 @@
+"""What goes into a module and what comes out, as values of a graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torchskip.graph import Node
+from torchskip.lint.evidence import Pass
+from torchskip.lint.ops import is_layer
+
+__all__ = ["Region", "below", "bridged", "regions", "spanned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """The operations of a module and of the modules in it."""
+
+    path: str
+    nodes: tuple[Node, ...]
+    entry: int
+    exit: int
+
+    @property
+    def layers(self) -> int:
+        """How many operations of it hold weights."""
+        return sum(map(is_layer, self.nodes))
+
+
+def below(path: str, other: str) -> bool:
+    """Whether a module path is the other, or lies in it."""
+    return not other or path == other or path.startswith(other + ".")
+
+
+def regions(run: Pass) -> dict[str, Region]:
+    """The region of every module called once, with one value in and one out."""
+    graph, flow = run.graph, run.flow
+    inside: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        path = node.module
+        while True:
+            inside.setdefault(path, []).append(node)
+            if not path:
+                break
+            path = path.rpartition(".")[0]
+    once = {m.path for m in graph.modules if m.calls == 1}
+    found: dict[str, Region] = {}
+    outputs = set(graph.outputs)
+    for path, nodes in inside.items():
+        if path not in once:
+            continue
+        made = {v for n in nodes for v in n.outputs}
+        own = {n.index for n in nodes}
+        entering = list(dict.fromkeys(v for n in nodes for v in n.inputs if v not in made))
+        leaving = [v for v in sorted(made) if v in outputs or set(flow.readers[v]) - own]
+        if entering and leaving and leaving[-1] in flow.live:
+            found[path] = Region(path, tuple(nodes), entering[0], leaving[-1])
+    return found
+
+
+def spanned(region: Region, run: Pass) -> bool:
+    """Whether a sum spans exactly the region: its input is added to its result."""
+    for skip in run.skips:
+        if not skip.live or skip.split != region.entry or skip.merge != "add":
+            continue
+        if below(run.graph.nodes[skip.join].module, region.path):
+            return True
+        if any(region.exit in arm.values for arm in skip.arms if arm.role == "branch"):
+            return True
+    return False
+
+
+def bridged(region: Region, run: Pass) -> bool:
+    """Whether any skip lies in the region, or leads around it from near or far."""
+    for skip in run.skips:
+        if not skip.live:
+            continue
+        if below(run.graph.nodes[skip.join].module, region.path):
+            return True
+        if not run.flow.depends(region.entry, skip.split):
+            continue
+        for arm in skip.arms:
+            if arm.role == "branch" and region.exit in run.flow.between(skip.split, arm.values[-1]):
+                return True
+    return False

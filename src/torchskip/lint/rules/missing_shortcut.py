@@ -1,0 +1,190 @@
+"""A block that should have a shortcut has none.
+
+## What it does
+Reports blocks without a skip connection, of equal input and output shape, where something says
+that one was meant: equal sibling blocks have one; the class is called a residual block; a value
+saved as `residual`, `identity` or `shortcut` is never read; a flag such as `use_residual` is set
+and no block below it follows.
+
+## Why is this bad
+The network trains, only worse, and the worse the deeper it is: He et al. report 28.54 % error for
+a plain network of 34 layers where 18 layers reach 27.94 %, and 25.03 % with shortcuts.
+
+## Example
+
+    def forward(self, x):
+        residual = x
+        out = self.conv2(F.relu(self.conv1(x)))
+        return out
+
+## Use instead
+
+        return out + residual
+
+## References
+He et al., *Deep Residual Learning*, 2015, table 2; znxlwm/UGATIT-pytorch#32;
+yilundu/improved_contrastive_divergence#7; mlcommons/GaNDLF#142.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from torchskip.graph import Module, Source
+from torchskip.lint.evidence import Evidence
+from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, name
+from torchskip.lint.regions import Region, below, bridged, regions, spanned
+from torchskip.lint.rule import Rule
+from torchskip.lint.words import shape
+
+RULE = Rule("TS201", "missing-shortcut", "warning", __doc__)
+_SAVED = re.compile(
+    r"(x_?)?(residual|identity|short_?cut|skip|res|orig|original|saved)(_?(x|input|connection|in))?",
+    re.I,
+)
+_FLAG = re.compile(
+    r"(use_|with_|has_|add_|is_|do_)?(res|residual|skip|short_?cut|identity)s?"
+    r"(_?(connect|connection|connections|block|blocks|units?))?",
+    re.I,
+)
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+")
+_ADD = (Mend("add the block's input to its result"),)
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    """Blocks without a skip that neighbours, names or flags promise."""
+    if evidence.eval.graph.failure is not None:
+        return
+    known = regions(evidence.eval)
+    found: set[str] = set()
+    for finding in (*_siblings(evidence, known), *_named(evidence, known), *_unread(evidence)):
+        if finding.module not in found:
+            found.add(finding.module)
+            yield finding
+    yield from _flags(evidence)
+
+
+def _keeps_shape(evidence: Evidence, region: Region) -> bool:
+    flow = evidence.eval.flow
+    sizes = flow.value(region.entry).shape
+    return len(sizes) > 1 and sizes == flow.value(region.exit).shape and region.entry != region.exit
+
+
+def _siblings(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
+    """The blocks without a skip among equal blocks of one parent, most of which have one."""
+    run = evidence.eval
+    groups: dict[tuple[object, ...], list[Region]] = {}
+    weights: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
+    for parameter in run.graph.parameters:
+        path = parameter.name.rpartition(".")[0]
+        while path:
+            weights.setdefault(path, []).append(
+                (parameter.name.removeprefix(path), parameter.shape)
+            )
+            path = path.rpartition(".")[0]
+    for path, region in known.items():
+        if not path or not region.layers or not _keeps_shape(evidence, region):
+            continue
+        mark = (path.rpartition(".")[0], tuple(weights.get(path, ())))
+        groups.setdefault(mark, []).append(region)
+    for group in groups.values():
+        within = [r for r in group if spanned(r, run)]
+        if len(group) < 3 or 2 * len(within) <= len(group):
+            continue
+        without = [r for r in group if r not in within and not bridged(r, run)]
+        for region in without:
+            module = evidence.modules[region.path]
+            yield RULE.at(
+                region.nodes[-1],
+                f"{len(within)} of {len(group)} equal blocks have a shortcut and "
+                f"{region.path!r} has none: {shape(run.flow.value(region.entry).shape)} goes "
+                "through its layers alone",
+                module=region.path,
+                source=_place(module, region),
+                mends=_ADD,
+            )
+
+
+def _place(module: Module, region: Region) -> Source | None:
+    return region.nodes[-1].source or module.source
+
+
+def _named(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
+    """Classes called residual blocks without any join."""
+    run = evidence.eval
+    for path, region in known.items():
+        module = evidence.modules.get(path)
+        if module is None or not _is_residual(module.type) or region.layers < 2:
+            continue
+        if not _keeps_shape(evidence, region) or bridged(region, run):
+            continue
+        if any(
+            name(n) in ADDS | CONCATS | PRODUCTS and len(set(n.inputs)) > 1 for n in region.nodes
+        ):
+            continue
+        yield RULE.at(
+            region.nodes[-1],
+            f"{module.type} joins nothing: its input {shape(run.flow.value(region.entry).shape)} "
+            "goes through its layers alone",
+            module=path,
+            source=_place(module, region),
+            mends=_ADD,
+        )
+
+
+def _is_residual(kind: str) -> bool:
+    """Whether a class name says residual block: ``ResBlock``, ``ResnetBlock``, ``ResidualUnit``."""
+    words = [w.lower() for w in _WORD.findall(kind)]
+    block = any(w.startswith(("block", "unit", "bottleneck")) for w in words)
+    return any(
+        w in {"residual", "resnet", "res"} or (w.startswith("res") and w[3:] in {"block", "unit"})
+        for w in words
+    ) and (block or "residual" in words or any(w in {"resblock", "resunit"} for w in words))
+
+
+def _unread(evidence: Evidence) -> Iterator[Finding]:
+    """Values saved under a shortcut's name that nobody reads."""
+    for body in evidence.bodies:
+        module = evidence.modules.get(body.module)
+        if module is None or not module.calls:
+            continue
+        for word, line in body.unread:
+            if _SAVED.fullmatch(word):
+                yield RULE.at(
+                    None,
+                    f"{word!r} is saved in {body.type}.forward and never read: the shortcut is "
+                    "not added",
+                    module=body.module,
+                    source=Source(body.file, line, f"{body.type}.forward"),
+                    mends=(Mend(f"add {word} to the block's result"),),
+                )
+
+
+def _flags(evidence: Evidence) -> Iterator[Finding]:
+    """Flags that are set above and off in every block below."""
+    graph = evidence.eval.graph
+    skips = [graph.nodes[s.join].module for s in evidence.eval.skips if s.live]
+    for module in graph.modules:
+        for flag, value in module.attributes:
+            if value is not True or not _FLAG.fullmatch(flag):
+                continue
+            lower = [m for m in graph.modules if m.path != module.path and below(m.path, module.path)]
+            off = [
+                m
+                for m in lower
+                if m.calls
+                and any(v is False and _FLAG.fullmatch(key) for key, v in m.attributes)
+            ]
+            on = any(v is True and _FLAG.fullmatch(k) for m in lower for k, v in m.attributes)
+            if off and not on and not any(below(path, module.path) for path in skips):
+                yield RULE.at(
+                    None,
+                    f"{flag} is True in {module.type} and off in {off[0].type} "
+                    f"{off[0].path!r}" + (f" and {len(off) - 1} more" if len(off) > 1 else "")
+                    + ": no block has a shortcut",
+                    module=module.path,
+                    source=module.source,
+                    mends=(Mend(f"pass {flag} on to the blocks"),),
+                )
