@@ -104,3 +104,17 @@ def test_a_failing_opaque_layer():
     assert graph.nodes[1].outputs == ()
     assert graph.failure.module == "1"
     assert "Expected 5, got 4" in graph.failure.message
+
+
+def test_the_fast_path_of_inference_stays_off():
+    class Infer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+
+        @torch.no_grad()
+        def forward(self, x):
+            return self.layer(x)
+
+    graph = trace(Infer().eval(), torch.zeros(2, 3, 8), device="real")
+    assert [n.op for n in graph.nodes].count("aten.add.Tensor") == 2
