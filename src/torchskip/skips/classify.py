@@ -20,6 +20,7 @@ __all__ = ["Found", "judge"]
 _PAIRS = 48  # arms beyond which pairs are not searched: no network joins so many in one place
 _PROJECTION = 2
 _DEEP = 6  # layers of a branch that only climbs, to be an encoder and decoder (UNETR, DPT)
+_BLOCK = 8  # layers of one residual block around an attention
 _SOFTMAX_NEAR = 8
 
 
@@ -92,9 +93,11 @@ def _sum(flow: Flow, join: Join) -> Found | None:
         return None
     if _logits(flow, join, routes):
         return None
-    long = _long(branch, short, len(routes))
+    long = _long(flow, join, branch, short, len(routes))
+    if long and not short.depth and len(routes) == 2 and _attends(flow, branch):
+        long = branch.layers > _BLOCK  # attention at lower resolution inside one residual block
     if short.depth:
-        if not _bypasses(short, branch, long):
+        if not _bypasses(short, branch, long) or _attends(flow, short):
             return None
         if len(routes) > 2 and not long:
             return None  # parallel branches (RepVGG's convolutions, heads of a pyramid)
@@ -223,7 +226,7 @@ def _projected(flow: Flow, join: Join) -> Found | None:
     routes = flow.routes(split, join.arms)
     order = sorted(range(len(routes)), key=lambda i: _shallow(routes[i]))
     short, branch = routes[order[0]], routes[order[-1]]
-    long = _long(branch, short, len(routes))
+    long = _long(flow, join, branch, short, len(routes))
     if long:
         if 2 * short.depth > branch.layers:
             return None
@@ -262,7 +265,7 @@ def _concat_found(
         _apart(flow, join, split, join.arms[s], join.arms[o]) for s in shorts for o in others
     )
     kind: Kind
-    if _long(branch, short, len(routes)):
+    if _long(flow, join, branch, short, len(routes)):
         kind = "long"
     elif short.depth and not short.layers + short.products:
         kind = "pool-concat"
@@ -298,14 +301,22 @@ def _bypasses(short: Route, branch: Route, long: bool) -> bool:
     return 2 * short.depth <= branch.layers and (long or short.depth <= _PROJECTION)
 
 
-def _long(branch: Route, short: Route, arms: int) -> bool:
+def _long(flow: Flow, join: Join, branch: Route, short: Route, arms: int) -> bool:
     """Whether the branch is an encoder and decoder: down and up, or deep and then up."""
     if branch.layers == 0:
         return False
     if branch.bends:
         return True
-    deep = branch.layers >= max(_DEEP, 3 * short.depth)
-    return arms == 2 and branch.climbs and deep
+    if arms != 2 or not branch.climbs or branch.layers < max(_DEEP, 3 * short.depth):
+        return False
+    before = flow.graph.values[branch.values[0]].shape
+    after = flow.graph.values[branch.values[-1]].shape
+    return len(before) != len(after) or _count(before[2:]) < _count(after[2:])
+
+
+def _attends(flow: Flow, route: Route) -> bool:
+    """Whether a route goes through a product of signals: attention is no bypass."""
+    return any(flow.roles[n] == "layer" and len(flow.signals[n]) > 1 for n in route.nodes)
 
 
 def _notes(flow: Flow, short: Route) -> tuple[str, ...]:

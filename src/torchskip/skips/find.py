@@ -33,29 +33,37 @@ def find_skips(graph: Graph) -> tuple[SkipPath, ...]:
     dense = _dense(flow, found)
     for node, skip in list(found.items()):
         if skip.tentative and node not in dense:
-            if any(n in found for route in skip.routes for n in route.nodes):
-                found[node] = _cross_stage(flow, skip)
+            blocks = any(n in found for route in skip.routes for n in route.nodes)
+            halves = _halves(flow, skip)
+            if blocks or halves:
+                kind = "split-concat" if halves and skip.kind == "concat" else skip.kind
+                found[node] = replace(skip, kind=kind, tentative=False)
             else:
                 del found[node]
     live = _live(graph)
     return tuple(_path(flow, found[node], node in dense, live) for node in sorted(found))
 
 
-def _cross_stage(flow: Flow, skip: Found) -> Found:
-    """Return a projected concatenation around whole residual blocks as the skip that it is.
+def _halves(flow: Flow, skip: Found) -> bool:
+    """Whether both arms of a concatenation begin with pointwise convolutions of equal width.
 
     Two pointwise convolutions of one value are one convolution whose channels are then split:
-    the cross-stage partial network as YOLOv5 writes it.
+    the cross-stage partial network as YOLOv5 writes it, whose branch keeps its half's width.
     """
     firsts = [next((n for n in r.nodes if flow.roles[n] == "layer"), None) for r in skip.routes]
-    pointwise = all(n is not None and _pointwise(flow, n) for n in firsts)
-    kind = "split-concat" if pointwise and skip.kind == "concat" else skip.kind
-    return replace(skip, kind=kind, tentative=False)
+    widths: set[int] = set()
+    for n, arm in zip(firsts, skip.arms, strict=True):
+        weight = _weight(flow, n) if n is not None else ()
+        if not weight or any(size != 1 for size in weight[2:]):
+            return False
+        shape = flow.graph.values[arm].shape
+        widths |= {weight[0], shape[1] if len(shape) > 1 else 0}
+    return len(widths) == 1
 
 
-def _pointwise(flow: Flow, n: int) -> bool:
-    weights = [c for c in flow.graph.nodes[n].constants if c.argument == "weight"]
-    return bool(weights) and all(size == 1 for size in weights[0].shape[2:])
+def _weight(flow: Flow, n: int) -> tuple[int, ...]:
+    weights = [c.shape for c in flow.graph.nodes[n].constants if c.argument == "weight"]
+    return weights[0] if weights else ()
 
 
 def _contained(flow: Flow, skip: Found, found: dict[int, Found]) -> list[int]:

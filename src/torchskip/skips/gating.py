@@ -19,9 +19,7 @@ _THROUGH = words(
     view _unsafe_view reshape _reshape_alias unsqueeze squeeze expand expand_as permute
     transpose t clone contiguous alias detach slice select split split_with_sizes chunk unbind
     narrow add sub rsub mul div _to_copy to dropout native_dropout repeat flatten unflatten
-    repeat_interleave upsample_nearest1d upsample_nearest2d upsample_nearest3d
-    upsample_bilinear2d upsample_trilinear3d upsample_linear1d upsample_bicubic2d lift_fresh
-    neg view_as as_strided movedim swapaxes constant_pad_nd
+    lift_fresh neg view_as as_strided movedim swapaxes constant_pad_nd
     """
 )
 _FAR = 16
@@ -50,7 +48,7 @@ def squash(flow: Flow, value: int) -> tuple[frozenset[int], bool] | None:
             return frozenset((n,)), flipped
         if name in ("hardtanh", "clamp", "relu6") and _unit(flow, node):
             return frozenset((n,)), flipped
-        if name not in _THROUGH:
+        if name not in _THROUGH and flow.roles[n] != "resize":
             return None
         signals = tuple(dict.fromkeys(node.inputs))
         if len(signals) == 1:
