@@ -30,6 +30,17 @@ def test_stages_are_open_and_blocks_folded_at_first(resnet50):
     assert len(modules) == 2 + 16
 
 
+@pytest.mark.parametrize(("kind", "open_"), [("gate", False), ("identity", True)])
+def test_gates_do_not_open_a_block(kind, open_):
+    rows = [("stem", "convolution", (1, 8, 8, 8))]
+    rows += [(f"block.{name}", "convolution", (1, 8, 8, 8)) for name in "abcdefgh"]
+    graph = chains.graph(*rows, leaves={module for module, _, _ in rows})
+    skips = tuple(chains.skip(start, start + 2, kind) for start in (2, 4, 6))
+    scene = picture(graph, skips)
+    block = scene.outline.root.children[1]
+    assert (block in scene.unfolded) is open_
+
+
 def test_every_dense_layer_is_visible(densenet121):
     assert sum("denselayer" in module for module in visible(densenet121)) == 58
 

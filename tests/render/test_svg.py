@@ -5,6 +5,7 @@ import pytest
 from small_models import HOSTILE
 
 from torchskip.render import to_svg
+from torchskip.render.palette import INKS
 from torchskip.render.svg import fit
 from torchskip.render.words import plain
 
@@ -52,7 +53,10 @@ def test_stands_alone(densenet121):
 
 def test_dresses_for_light_and_dark_and_touches_nothing_around_it(residual):
     style = re.search(r"<style>(.*)</style>", to_svg(residual)).group(1)
-    assert "@media (prefers-color-scheme:dark){" in style
+    light, dark = style.split("@media (prefers-color-scheme:dark){")
+    for theme, rules in enumerate((light, dark.split("@media print{")[0])):
+        assert f".torchskip .paper{{fill:{INKS['paper'][theme]}}}" in rules
+        assert INKS["paper"][1 - theme] not in rules
     rules = re.sub(r"@media [^{]*\{", "", style)
     selectors = [s for rule in re.findall(r"([^{}]+)\{[^}]*\}", rules) for s in rule.split(",")]
     assert selectors
@@ -87,4 +91,4 @@ def test_labels_fit_their_room(room, text):
 
 
 def test_a_long_label_is_cut():
-    assert fit("segmentation_head", "segmentation_head", 64) == "segmentat…"
+    assert fit("segmentation_head", "segmentation_head", 64) == "segmenta…"

@@ -147,7 +147,7 @@ def fit(label: str, short: str, room: float) -> str:
     for text in (label, short):
         if len(text) <= letters:
             return text
-    return f"{short[: letters - 1]}…" if letters >= 4 else ""
+    return f"{short[: letters - 2]}…" if letters >= 4 else ""
 
 
 def _depth(group: Group, unfolded: frozenset[Group]) -> int:

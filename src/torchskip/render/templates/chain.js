@@ -80,7 +80,7 @@ const strands = arc => arc.starts.flatMap(start => {
 const fit = (group, room) => {
   const times = group.alike > 1 ? ` ×${group.alike}` : "", letters = Math.floor(room / LETTER);
   for (const text of [group.label + times, group.short + times]) if (text.length <= letters) return text;
-  return letters >= 4 ? (group.short + times).slice(0, letters - 1) + "…" : "";
+  return letters >= 4 ? (group.short + times).slice(0, letters - 2) + "…" : "";
 };
 const runs = key => {                                // neighbouring steps of one key: [key, first, last]
   const result = [];
