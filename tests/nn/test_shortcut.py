@@ -90,6 +90,9 @@ def check_centroids(chain) -> None:
     n = 120
     assume(c.size_of(branch, 1, 1, n) is not None)
     skip = c.uniform(Skip(branch, in_channels=1))
+    if skip.probe.keeps_size:
+        assert type(skip.shortcut) is nn.Identity
+        return
     ours, theirs = c.centroids(skip.shortcut, n), c.centroids(skip.branch, n)
     (geometry,) = skip.probe.geometry
     reach = float(geometry.extent) / 2 + 4 * max(1.0, float(geometry.stride))
@@ -163,3 +166,19 @@ def test_keep_input_is_centred_on_the_output_pixel(chain):
 @given(c.chains(kinds=c.STRIDED, spatial=1, most=5))
 def test_keep_input_is_centred_on_the_output_pixel_sweep(chain):
     check_restored(chain)
+
+
+@pytest.mark.parametrize(
+    ("branch", "centre"),
+    [
+        ((nn.ConstantPad1d((4, 0), 0.0), nn.Conv1d(2, 2, 5)), -2),  # causal, as in a TCN
+        ((nn.ConstantPad1d((1, 2), 0.0), nn.Conv1d(2, 2, 4)), 0.5),  # "same" of an even kernel
+        ((nn.Upsample(scale_factor=2), nn.Conv1d(2, 2, 3, stride=2, padding=1)), -0.25),
+    ],
+)
+def test_an_equal_size_is_a_true_identity_even_off_centre(branch, centre):
+    skip = Skip(*branch)
+    assert [float(g.centre) for g in skip.probe.geometry] == [centre]
+    x = torch.randn(2, 2, 17)
+    assert type(skip.shortcut) is nn.Identity
+    assert torch.equal(skip(x), x + nn.Sequential(*branch)(x))

@@ -49,11 +49,17 @@ class Probe:
         return len(self.geometry)
 
     @property
+    def keeps_size(self) -> bool:
+        """Whether the output has the input's size, for every size.
+
+        Its pixels may still look off to a side, as those of a causal convolution do.
+        """
+        return all(g.stride == 1 for g in self.geometry) and all(r.keeps for r in self.sizes)
+
+    @property
     def keeps_grid(self) -> bool:
         """Whether the output lies on the input's own pixels, for every size."""
-        return all(g.stride == 1 and g.centre == 0 for g in self.geometry) and all(
-            rule.keeps for rule in self.sizes
-        )
+        return self.keeps_size and all(g.centre == 0 for g in self.geometry)
 
 
 def probe(branch: nn.Module, in_channels: int | None = None) -> Probe:

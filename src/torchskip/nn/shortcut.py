@@ -86,7 +86,9 @@ def derive_shortcut(
 
     """
     differs = found.in_channels != found.out_channels
-    if kind == "identity" or (found.keeps_grid and not differs):
+    # Where the sizes agree the shortcut stays a true identity (He et al. 2016, section 3), also
+    # beside a branch that looks off to a side, such as the causal convolutions of a TCN.
+    if kind == "identity" or (found.keeps_size and not differs):
         return nn.Identity()
     steps: OrderedDict[str, nn.Module] = OrderedDict()
     stride = tuple(int(g.stride) for g in found.geometry)
@@ -158,7 +160,7 @@ def projection(
 
 def _on_grid(kind: str, found: Probe) -> OrderedDict[str, nn.Module]:
     """Pool, pad or interpolate onto the branch's grid."""
-    if found.keeps_grid:
+    if found.keeps_size:
         return OrderedDict()
     kernel = centred_kernel(found.geometry)
     if kernel is None:

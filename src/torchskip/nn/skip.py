@@ -148,7 +148,7 @@ class Skip(nn.Module):
             return 'keep="input" needs a shortcut that keeps the input\'s shape: "identity" does'
         strides = [str(g.stride) for g in self.probe.geometry]
         stride = strides[0] if len(set(strides)) == 1 else f"({', '.join(strides)})"
-        if self.probe.keeps_grid:
+        if self.probe.keeps_size:
             what = "an identity"
         elif "/" in stride:
             what = "an interpolated"
@@ -159,7 +159,7 @@ class Skip(nn.Module):
         elif what != "an identity":
             what += " shortcut"
         derived = f'shortcut="auto" derives {what} (stride {stride})'
-        if self.probe.keeps_grid or self.probe.in_channels != self.probe.out_channels:
+        if self.probe.keeps_size or self.probe.in_channels != self.probe.out_channels:
             return derived
         return f'{derived}, or keep="input" brings the branch back to the input\'s shape'
 
