@@ -2,7 +2,19 @@
 
 from torchskip.errors import MergeShapeError, TorchskipError
 from torchskip.inspection import Inspection, inspect
+from torchskip.lint.check import check
+from torchskip.lint.mending import mend
+from torchskip.lint.report import Report
 from torchskip.nn import Skip
 
-__all__ = ["Inspection", "MergeShapeError", "Skip", "TorchskipError", "inspect"]
+__all__ = [
+    "Inspection",
+    "MergeShapeError",
+    "Report",
+    "Skip",
+    "TorchskipError",
+    "check",
+    "inspect",
+    "mend",
+]
 __version__ = "0.1.0"

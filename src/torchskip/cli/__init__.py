@@ -21,15 +21,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``torchskip VERB ...``; errors made on purpose become one message and status 2."""
     import tyro
 
+    from torchskip.cli.check import Check
     from torchskip.cli.demo import Demo
     from torchskip.cli.explain import Explain
     from torchskip.cli.inspect import Inspect
+    from torchskip.cli.rule import Rule, Rules
     from torchskip.errors import TorchskipError
 
     verbs: dict[str, Callable[..., Verb]] = {
+        "check": Check,
         "demo": Demo,
         "explain": Explain,
         "inspect": Inspect,
+        "rule": Rule,
+        "rules": Rules,
     }
     try:
         verb: Verb = tyro.extras.subcommand_cli_from_dict(

@@ -13,8 +13,9 @@ from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import SEVERITIES, Finding
 from torchskip.lint.probes.gather import gather
 from torchskip.lint.registry import CHECKS
-from torchskip.lint.report import Ran, Report
+from torchskip.lint.report import Report
 from torchskip.lint.suppress import chosen, suppressed
+from torchskip.lint.verify import verified
 
 __all__ = ["check", "judge"]
 
@@ -24,6 +25,7 @@ def check(
     *example: Any,
     select: Iterable[str] = (),
     ignore: Iterable[str] = (),
+    verify_mends: bool = False,
     **kwargs: Any,
 ) -> Report:
     """Check the skip connections of ``model(*example, **kwargs)`` and return a `Report`.
@@ -31,7 +33,8 @@ def check(
     The model runs on meta tensors, in evaluation and in training mode, and once on small
     random numbers, forward and backward; it comes back bit-identical. `select` and `ignore`
     take codes (``"TS104"``) or their beginnings (``"TS1"``); a comment
-    ``# torchskip: ignore[TS104]`` at the line of a finding or its join hides it.
+    ``# torchskip: ignore[TS104]`` at the line of a finding or its join hides it. With
+    `verify_mends`, every mend that is code is applied to a copy and run.
 
     Raises `ArgumentError` when there is nothing to run, and `SpecError` for unknown codes.
 
@@ -58,6 +61,8 @@ def check(
     graph, probes, ran = gather(model, example, kwargs)
     evidence = Evidence(graph, probes)
     findings, hidden = judge(evidence, select, ignore)
+    if verify_mends:
+        findings = tuple(verified(model, example, kwargs, finding) for finding in findings)
     return Report(type(model).__name__, findings, graph, evidence.eval.skips, tuple(ran), hidden)
 
 

@@ -21,7 +21,9 @@ class DeadEnd:
     @property
     def parameters(self) -> tuple[str, ...]:
         """Names of the parameters that its layers read."""
-        names = {n for node in self.nodes if is_layer(node) for c in node.constants for n in c.names}
+        names = {
+            n for node in self.nodes if is_layer(node) for c in node.constants for n in c.names
+        }
         return tuple(sorted(names))
 
 

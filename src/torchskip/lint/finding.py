@@ -7,7 +7,7 @@ from typing import Literal
 
 from torchskip.graph import Source
 
-__all__ = ["SEVERITIES", "Edit", "Finding", "Mend", "Severity", "Step", "Way"]
+__all__ = ["SEVERITIES", "Edit", "Finding", "Mend", "Severity", "Step", "Way", "Wrap"]
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("note", "warning", "error")
@@ -52,16 +52,36 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
+class Wrap:
+    """A branch put into a `Skip`: dotted paths of its modules in order, and keyword arguments.
+
+    `takes` is the shape that comes in, `gives` the one that must come out.
+    """
+
+    modules: tuple[str, ...]
+    arguments: tuple[tuple[str, str], ...]
+    takes: tuple[int, ...]
+    gives: tuple[int, ...]
+
+    @property
+    def code(self) -> str:
+        """The constructor's call."""
+        words = [f"self.{path}" for path in self.modules]
+        return f"Skip({', '.join([*words, *(f'{k}={v!r}' for k, v in self.arguments)])})"
+
+
+@dataclass(frozen=True, slots=True)
 class Mend:
     """Code that removes a finding.
 
-    `edits` apply it to the model's modules; a mend without edits changes the user's source.
-    `verified` is None until it was applied and run, then says whether the finding went away.
+    `edits` apply it to the model's modules, `wrap` to a branch of them; a mend with neither
+    changes the user's source. `verified` is None until it was applied and run, then says
+    whether the finding went away.
     """
 
     text: str
-    code: str = ""
     edits: tuple[Edit, ...] = ()
+    wrap: Wrap | None = None
     verified: bool | None = None
 
 

@@ -25,9 +25,7 @@ class Mismatch:
         axis = join.node.argument("dim", 0)
         self.along = axis if self.concat and isinstance(axis, int) else None
         self.axes = self._axes()
-        depths = [
-            sum(is_layer(n) for n in flow.nodes_between(join.split, v)) for v in join.values
-        ]
+        depths = [sum(is_layer(n) for n in flow.nodes_between(join.split, v)) for v in join.values]
         # The branch is the arm with more layers; of equals, the one with more steps.
         lengths = [len(flow.nodes_between(join.split, v)) for v in join.values]
         order = sorted(range(len(depths)), key=lambda i: (depths[i], lengths[i]))
@@ -42,7 +40,8 @@ class Mismatch:
         return tuple(
             i
             for i in range(len(first))
-            if i != along and len({s[i] for s in self.shapes} - ({1} if not self.concat else set())) > 1
+            if i != along
+            and len({s[i] for s in self.shapes} - ({1} if not self.concat else set())) > 1
         )
 
     @property
@@ -53,7 +52,12 @@ class Mismatch:
             other = self.branch if value == self.shortcut else self.shortcut
             steps = way(self.flow, self.roles[value], self.join.split, value)
             found.append(
-                Way(steps.role, steps.start, steps.steps, self._parts(steps, self.flow.value(other).shape))
+                Way(
+                    steps.role,
+                    steps.start,
+                    steps.steps,
+                    self._parts(steps, self.flow.value(other).shape),
+                )
             )
         return tuple(sorted(found, key=lambda w: w.role))
 

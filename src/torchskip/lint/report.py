@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torchskip.graph import Graph, SkipPath
 from torchskip.lint.finding import SEVERITIES, Finding, Severity
 
-__all__ = ["Report", "Ran"]
+__all__ = ["Ran", "Report"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,9 @@ def solve(
                     _meet(layers, shortcut, tuple(n + step for n in start)) for step in (1, 2, 3, 5)
                 )
                 cost = sum(map(_cost, (branch[i] for i in places), choice))
-                changed.append(((-good, count, cost, len(set(_settings(branch, layers)))), tuple(layers)))
+                changed.append(
+                    ((-good, count, cost, len(set(_settings(branch, layers)))), tuple(layers))
+                )
         if changed and max(-rank[0] for rank, _ in changed) == 4:
             break
     changed.sort(key=lambda item: item[0])

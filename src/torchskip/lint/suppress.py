@@ -37,7 +37,9 @@ def _codes(patterns: Iterable[str]) -> tuple[str, ...]:
     codes = tuple(pattern.strip().upper() for pattern in patterns if pattern.strip())
     for code in codes:
         if not _CODE.fullmatch(code):
-            raise SpecError(f"{code!r} is no rule code; codes look like TS104, or TS1 for all errors")
+            raise SpecError(
+                f"{code!r} is no rule code; codes look like TS104, or TS1 for all errors"
+            )
     return codes
 
 

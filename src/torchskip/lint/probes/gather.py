@@ -14,14 +14,15 @@ from torchskip.lint.probes import inputs
 from torchskip.lint.probes.bodies import bodies
 from torchskip.lint.probes.dry import reads_overwritten, runs
 from torchskip.lint.probes.half import half
-from torchskip.lint.probes.outplace import OutOfPlace
 from torchskip.lint.probes.modules import expectation, registered
+from torchskip.lint.probes.outplace import OutOfPlace
 from torchskip.lint.probes.real import difference, influence, real, unstable
 from torchskip.lint.report import Ran
 from torchskip.skips import find_skips
 from torchskip.trace import trace
 
 __all__ = ["gather"]
+
 
 def gather(
     model: nn.Module, example: tuple[Any, ...], kwargs: dict[str, Any]
@@ -76,8 +77,10 @@ def gather(
 
     def _takes(given: tuple[Any, ...]) -> bool:
         same = inputs.shapes_of(given) == inputs.shapes_of(example)
-        return same or runs(model, given, kwargs, training=True) or (
-            trace(model, *given, training=True, **kwargs).failure is None
+        return (
+            same
+            or runs(model, given, kwargs, training=True)
+            or (trace(model, *given, training=True, **kwargs).failure is None)
         )
 
     def really() -> Real | None:

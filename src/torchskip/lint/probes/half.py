@@ -36,4 +36,6 @@ def _cast(tensor: Tensor) -> Tensor:
 
 
 def _parameter(tensor: Tensor) -> Tensor:
-    return nn.Parameter(_cast(tensor), requires_grad=tensor.requires_grad and tensor.is_floating_point())
+    return nn.Parameter(
+        _cast(tensor), requires_grad=tensor.requires_grad and tensor.is_floating_point()
+    )

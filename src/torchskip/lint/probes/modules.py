@@ -24,9 +24,7 @@ def registered(model: nn.Module) -> tuple[tuple[str, ...], ...]:
     shared = [tuple(n) for key, n in names.items() if len(n) > 1 and holds[key]]
     inside = {name for group in shared for name in group}
     return tuple(
-        group
-        for group in shared
-        if not all(any(_below(n, o) for o in inside) for n in group)
+        group for group in shared if not all(any(_below(n, o) for o in inside) for n in group)
     )
 
 

@@ -18,15 +18,11 @@ __all__ = ["OutOfPlace"]
 
 # Names ending in an underscore that do not compute: they change what a tensor is.
 _KEPT = frozenset(
-    "requires_grad_ retain_grad_ detach_ resize_ resize_as_ set_ rename_ share_memory_ "
-    "squeeze_ unsqueeze_ transpose_ t_ swapaxes_ swapdims_ as_strided_ copy_ fill_ zero_ "
-    "normal_ uniform_ bernoulli_ random_ exponential_ geometric_ cauchy_ log_normal_ "
-    "index_fill_ masked_fill_ index_copy_ index_add_ scatter_ scatter_add_ index_put_ put_ "
-    "apply_ map_ map2_ trunc_normal_ kaiming_normal_ xavier_uniform_".split()
+    ["requires_grad_", "retain_grad_", "detach_", "resize_", "resize_as_", "set_", "rename_", "share_memory_", "squeeze_", "unsqueeze_", "transpose_", "t_", "swapaxes_", "swapdims_", "as_strided_", "copy_", "fill_", "zero_", "normal_", "uniform_", "bernoulli_", "random_", "exponential_", "geometric_", "cauchy_", "log_normal_", "index_fill_", "masked_fill_", "index_copy_", "index_add_", "scatter_", "scatter_add_", "index_put_", "put_", "apply_", "map_", "map2_", "trunc_normal_", "kaiming_normal_", "xavier_uniform_"]
 )
 _AUGMENTED = {
     f"__i{name}__": getattr(torch.Tensor, f"__{name}__")
-    for name in "add sub mul truediv floordiv pow and or xor".split()
+    for name in ["add", "sub", "mul", "truediv", "floordiv", "pow", "and", "or", "xor"]
 }
 
 

@@ -63,9 +63,7 @@ def real(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> Real |
         if not outputs:
             return Real(shapes_of(given), _none(parameters), scales=tuple(scales))
         generator = torch.Generator().manual_seed(1)
-        loss = sum(
-            (t.float() * torch.randn(t.shape, generator=generator)).sum() for t in outputs
-        )
+        loss = sum((t.float() * torch.randn(t.shape, generator=generator)).sum() for t in outputs)
         wanted = {n: p for n, p in parameters.items() if p.requires_grad}
         try:
             found = torch.autograd.grad(loss, list(wanted.values()), allow_unused=True)  # type: ignore[arg-type]

@@ -90,7 +90,11 @@ def _judge(run: Pass, join: Join) -> Iterator[Finding]:
         )
         role = "branch" if trained else "shortcut"
         how = "runs under torch.no_grad" if not cut.grad else f"is detached by {called(cut)}"
-        untrained = f"; {plural(len(trained), 'parameter tensor')} on it are never trained" if trained else ""
+        untrained = (
+            f"; {plural(len(trained), 'parameter tensor')} on it are never trained"
+            if trained
+            else ""
+        )
         yield RULE.at(
             cut,
             f"the {role} {shape(sizes)} {how}: no gradient comes back through this arm of the "

@@ -52,8 +52,6 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             node,
             f"the arms of the {skip.merge} are {pixels} pixels of the input apart"
             + (" (per axis)" if len(apart) > 1 else ""),
-            arms=tuple(
-                way(run.flow, arm.role, arm.values[0], arm.values[-1]) for arm in skip.arms
-            ),
+            arms=tuple(way(run.flow, arm.role, arm.values[0], arm.values[-1]) for arm in skip.arms),
             mends=(Mend("give both arms one centre: the same kernel and padding at each stride"),),
         )

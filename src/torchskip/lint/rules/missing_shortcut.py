@@ -170,19 +170,21 @@ def _flags(evidence: Evidence) -> Iterator[Finding]:
         for flag, value in module.attributes:
             if value is not True or not _FLAG.fullmatch(flag):
                 continue
-            lower = [m for m in graph.modules if m.path != module.path and below(m.path, module.path)]
+            lower = [
+                m for m in graph.modules if m.path != module.path and below(m.path, module.path)
+            ]
             off = [
                 m
                 for m in lower
-                if m.calls
-                and any(v is False and _FLAG.fullmatch(key) for key, v in m.attributes)
+                if m.calls and any(v is False and _FLAG.fullmatch(key) for key, v in m.attributes)
             ]
             on = any(v is True and _FLAG.fullmatch(k) for m in lower for k, v in m.attributes)
             if off and not on and not any(below(path, module.path) for path in skips):
                 yield RULE.at(
                     None,
                     f"{flag} is True in {module.type} and off in {off[0].type} "
-                    f"{off[0].path!r}" + (f" and {len(off) - 1} more" if len(off) > 1 else "")
+                    f"{off[0].path!r}"
+                    + (f" and {len(off) - 1} more" if len(off) > 1 else "")
                     + ": no block has a shortcut",
                     module=module.path,
                     source=module.source,

@@ -29,7 +29,6 @@ from math import prod
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.joins import joins
-
 from torchskip.lint.rule import Rule
 from torchskip.lint.solve import Layer, layers_of
 from torchskip.lint.words import shape
@@ -72,8 +71,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 def _outside(layer: Layer) -> bool:
     """Whether the first window of some axis lies outside the map."""
     return not layer.transposed and any(
-        p > d * (k - 1)
-        for p, k, d in zip(layer.padding, layer.kernel, layer.dilation, strict=True)
+        p > d * (k - 1) for p, k, d in zip(layer.padding, layer.kernel, layer.dilation, strict=True)
     )
 
 
@@ -100,8 +98,7 @@ def _seen(layers: tuple[Layer, ...], n: int, axis: int) -> list[bool]:
         else:
             seen = [
                 any(
-                    0 <= o * s - p + t * d < len(seen) and seen[o * s - p + t * d]
-                    for t in range(k)
+                    0 <= o * s - p + t * d < len(seen) and seen[o * s - p + t * d] for t in range(k)
                 )
                 for o in range(size)
             ]

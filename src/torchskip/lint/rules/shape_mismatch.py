@@ -31,7 +31,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchskip.lint.evidence import Evidence, Pass
-from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.finding import Finding, Mend, Wrap
 from torchskip.lint.mismatch import Mismatch, mismatch
 from torchskip.lint.rule import Rule
 from torchskip.lint.solve import layers_of, solve
@@ -80,21 +80,41 @@ def _mends(run: Pass, found: Mismatch) -> tuple[Mend, ...]:
             )
         return tuple(mends[:3])
     if rank >= 1 and len(start) == len(branch):
-        layer = next(
-            (n.module for n in flow.nodes_between(join.split, found.branch) if n.module), ""
-        )
-        where = f" in the block of {layer!r}" if layer else ""
+        modules = _modules(run, found)
+        auto = Wrap(modules, (("shortcut", "auto"),), start, branch) if modules else None
         mends.append(
             Mend(
-                f'wrap the branch{where} as `Skip(..., shortcut="auto")`: it derives a shortcut '
-                f"from {shape(start)} to {shape(branch)}"
+                f"{_wrapped(auto, 'auto')}: the derived shortcut brings {shape(start)} to the "
+                f"branch's {shape(branch)}",
+                wrap=auto,
             )
         )
         if found.shortcut == join.split:
+            keep = Wrap(modules, (("keep", "input"),), start, start) if modules else None
             mends.append(
                 Mend(
-                    f'wrap it as `Skip(..., keep="input")`: the result keeps {shape(start)} and '
-                    "the branch is brought back, pixel-aligned"
+                    f"{_wrapped(keep, 'input')}: the branch is brought back, pixel-aligned, and "
+                    f"the result keeps {shape(start)}",
+                    wrap=keep,
                 )
             )
     return tuple(mends[:3])
+
+
+def _wrapped(wrap: Wrap | None, word: str) -> str:
+    if wrap is not None:
+        return f"write `{wrap.code}`"
+    argument = 'shortcut="auto"' if word == "auto" else 'keep="input"'
+    return f"wrap the branch in `Skip(..., {argument})`"
+
+
+def _modules(run: Pass, found: Mismatch) -> tuple[str, ...]:
+    """The branch as modules in order; empty when forward does some of it by functions."""
+    leaves = {m.path for m in run.graph.modules if m.leaf}
+    paths: list[str] = []
+    for node, _ in run.flow.longest(found.join.split, found.branch):
+        if node.module not in leaves:
+            return ()
+        if not paths or paths[-1] != node.module:
+            paths.append(node.module)
+    return tuple(paths)

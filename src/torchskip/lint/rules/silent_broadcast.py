@@ -98,7 +98,9 @@ def _judge(evidence: Evidence, run: Pass, join: Join) -> Iterator[Finding]:
             f"the shortcut {shape(sizes)} holds no layer and is stretched over the branch "
             f"{shape(full)}: every position gets the same number",
             arms=arms,
-            mends=(Mend(f"bring the shortcut to {shape(full)} by pooling with the branch's stride"),),
+            mends=(
+                Mend(f"bring the shortcut to {shape(full)} by pooling with the branch's stride"),
+            ),
         )
 
 

@@ -63,6 +63,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                         f"it reads {read:.0%} of its input",
                         join=graph.nodes[skip.join].source,
                         mends=(
-                            Mend("average first: an AvgPool with the stride, then the 1x1 (ResNet-D)"),
+                            Mend(
+                                "average first: an AvgPool with the stride, then the 1x1 (ResNet-D)"
+                            ),
                         ),
                     )

@@ -124,7 +124,9 @@ def _is_norm(evidence: Evidence, path: str) -> bool:
 def _ends(flow: Flow, block: str) -> tuple[int, int] | None:
     """Channels of the first value that comes into the block and of the last that leaves it."""
     inside = [
-        n for n in flow.graph.nodes if n.module == block or n.module.startswith(block + ".") or not block
+        n
+        for n in flow.graph.nodes
+        if n.module == block or n.module.startswith(block + ".") or not block
     ]
     if not inside:
         return None
@@ -134,7 +136,8 @@ def _ends(flow: Flow, block: str) -> tuple[int, int] | None:
         v
         for n in inside
         for v in n.outputs
-        if v in flow.graph.outputs or any(r not in {m.index for m in inside} for r in flow.readers[v])
+        if v in flow.graph.outputs
+        or any(r not in {m.index for m in inside} for r in flow.readers[v])
     ]
     if not entering or not leaving:
         return None
