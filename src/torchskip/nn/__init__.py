@@ -4,6 +4,7 @@ from torchskip.nn.droppath import DropPath
 from torchskip.nn.geometry import Geometry, SizeRule
 from torchskip.nn.merge import Gate, add, concat, multiply
 from torchskip.nn.probe import Probe, probe
+from torchskip.nn.reversible import Reversible
 from torchskip.nn.scale import FixedScale, LayerScale, ReZero, SkipInit
 from torchskip.nn.skip import Skip
 
@@ -15,6 +16,7 @@ __all__ = [
     "LayerScale",
     "Probe",
     "ReZero",
+    "Reversible",
     "SizeRule",
     "Skip",
     "SkipInit",

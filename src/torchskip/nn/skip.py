@@ -10,6 +10,7 @@ from torchskip.errors import ArgumentError, BranchInputError, GeometryError, Tor
 from torchskip.nn.droppath import DropPath
 from torchskip.nn.merge import MERGES, Gate, Merge, refuse_broadcast
 from torchskip.nn.probe import Probe, probe, smallest_input
+from torchskip.nn.recompute import recompute as run_again
 from torchskip.nn.restore import Restore
 from torchskip.nn.scale import SCALES, FixedScale, LayerScale, ReZero, SkipInit
 from torchskip.nn.shortcut import SHORTCUTS, derive_shortcut, projection
@@ -49,6 +50,8 @@ class Skip(nn.Module):
             0), ``"layerscale"`` (one per channel, first 1e-6), a number (a constant), or a module.
         in_channels: settles the number of input channels where the branch does not tell it
             (lazy layers, layers that take any number).
+        recompute: keep the branch's input alone in training, and run the branch once more in
+            backward (:func:`~torchskip.nn.recompute.recompute`): less memory, more time.
 
     Everything is decided here, at construction, by running a copy of the branch on the meta
     device: all parameters exist before an optimizer asks for them. Branches whose first
@@ -80,11 +83,13 @@ class Skip(nn.Module):
         drop_path: float = 0.0,
         scale: str | float | nn.Module | None = None,
         in_channels: int | None = None,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         _check(branch, merge, shortcut, keep, in_channels)
         self.branch = branch[0] if len(branch) == 1 else nn.Sequential(*branch)
         self.keep = keep
+        self.recompute = recompute
         needed = keep == "input" or (isinstance(shortcut, str) and shortcut != "identity")
         self.probe, reason = _probe(self.branch, in_channels, needed)
         factory: dict[str, Any] = {"device": device_of(self.branch), "dtype": dtype_of(self.branch)}
@@ -121,7 +126,8 @@ class Skip(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Merge ``shortcut(x)`` and ``branch(x)``."""
         try:
-            y = self.branch(x.clone() if self._copies else x)
+            x_branch = x.clone() if self._copies else x
+            y = run_again(self.branch, x_branch) if self.recompute else self.branch(x_branch)
         except RuntimeError as error:
             explained = self._explain(x, error)
             if explained is None:
