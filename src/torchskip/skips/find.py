@@ -24,7 +24,7 @@ def find_skips(graph: Graph) -> tuple[SkipPath, ...]:
     flow = Flow(graph)
     found: dict[int, Found] = {}
     for join in joins(flow):
-        skip = judge(flow, join)
+        skip = _together(flow, join, found) or judge(flow, join)
         if skip is None:
             continue
         for node in _contained(flow, skip, found):
@@ -76,18 +76,43 @@ def _contained(flow: Flow, skip: Found, found: dict[int, Found]) -> list[int]:
             for n in flow.gates
             if n in found and any(v in operands for v in flow.graph.nodes[n].outputs)
         ]
-    if skip.join.family == "concat":
-        return inside
-    for value in skip.join.arms if skip.join.family == "gate" else _operands(flow, skip.join):
-        maker = flow.producer[value]
+    if skip.join.family == "gate":
+        maker = flow.producer[skip.arms[0]]
         before = found.get(maker) if maker is not None else None
-        if maker is None or before is None or before.join.family != skip.join.family:
-            continue
-        if before.split != skip.split or not _feeds(flow, skip.join, value):
-            continue
-        if skip.join.family == "gate" or _one_sum(flow, before, skip, value):
+        same = before is not None and before.join.family == "gate" and before.split == skip.split
+        if maker is not None and same and _feeds(flow, skip.join, skip.arms[0]):
             inside.append(maker)
     return inside
+
+
+def _together(flow: Flow, join: Join, found: dict[int, Found]) -> Found | None:
+    """Return the skip that a sum is with the sum inside it: ``(x + f(x)) + g(x)``."""
+    if join.family != "sum" or join.highway or len(join.arms) != 2:
+        return None
+    for place, arm in enumerate(join.arms):
+        value = glue_back(flow, arm)
+        maker = flow.producer[value]
+        before = found.get(maker) if maker is not None else None
+        if maker is None or before is None or before.join.family != "sum" or before.join.highway:
+            continue
+        if not _feeds(flow, join, value):
+            continue
+        other = join.arms[1 - place]
+        arms = tuple(dict.fromkeys((*before.arms, other)))
+        inner = (maker, *before.join.inner)
+        skip = judge(flow, replace(join, arms=arms, inner=inner))
+        if skip is None or skip.split != before.split or _again(flow, before, skip, other):
+            continue
+        return skip
+    return None
+
+
+def _again(flow: Flow, before: Found, skip: Found, other: int) -> bool:
+    """Whether the second term is once more the raw shortcut: ``(x + f(x)) + x`` is two skips."""
+    if before.join.merge == "sub":
+        return False
+    raw = all(not before.routes[i].nodes for i in before.shortcuts)
+    return raw and glue_back(flow, other) == glue_back(flow, skip.split)
 
 
 def _operands(flow: Flow, join: Join) -> list[int]:
@@ -106,22 +131,6 @@ def _feeds(flow: Flow, join: Join, value: int) -> bool:
         if not node.outputs or glue_back(flow, node.outputs[0]) == node.outputs[0]:
             return False
         value = node.outputs[0]
-
-
-def _one_sum(flow: Flow, before: Found, skip: Found, value: int) -> bool:
-    """Whether ``(x + f(x)) + g(x)`` is one skip with two branches.
-
-    It is, unless the second term is once more the raw shortcut.
-    """
-    if before.join.merge == "sub":
-        return True
-    raw = all(not before.routes[i].nodes for i in before.shortcuts)
-    again = any(
-        not route.nodes
-        for arm, route in zip(skip.arms, skip.routes, strict=True)
-        if glue_back(flow, arm) != value
-    )
-    return not (raw and again)
 
 
 def _dense(flow: Flow, found: dict[int, Found]) -> set[int]:
