@@ -13,7 +13,7 @@ from torchskip.example import infer_example, parse_shapes
     [
         (nn.Conv1d(4, 8, 3), "1,4,128"),
         (nn.Sequential(nn.ReLU(), nn.Conv2d(1, 8, 3, stride=2)), "1,1,32,32"),
-        (nn.Sequential(*(nn.Conv2d(3, 3, 3, stride=2, padding=1) for _ in range(5))), "1,3,224,224"),
+        (nn.Sequential(*(nn.Conv2d(3, 3, 3, 2, 1) for _ in range(5))), "1,3,224,224"),
         (nn.Conv3d(2, 8, 3), "1,2,32,32,32"),
         (nn.Sequential(nn.BatchNorm2d(5), nn.Conv2d(5, 8, 1)), "1,5,32,32"),
         (nn.ConvTranspose2d(7, 3, 2, stride=2), "1,7,32,32"),
@@ -43,7 +43,8 @@ def test_the_models_own_dtype():
 def test_the_models_own_file_tells_the_shape(tmp_path):
     path = tmp_path / "net.py"
     path.write_text(
-        "mask = torch.ones(4, 4)\nother = torch.rand(1, 9, 48, 48)\nx = torch.randn((2, 3, 48, 40))\n"
+        "mask = torch.ones(4, 4)\nother = torch.rand(1, 9, 48, 48)\n"
+        "x = torch.randn((2, 3, 48, 40))\n"
     )
     example = infer_example(nn.Conv2d(3, 3, 1), path)
     assert (example.shapes, example.reason) == ("2,3,48,40", "from net.py line 3")
