@@ -8,7 +8,6 @@ import pytest
 import torch
 from tests.trace import zoo
 
-from torchskip.cli.zoo import import_family
 from torchskip.trace import trace
 
 # Their post-processing needs operators that only a full build of torchvision has.
@@ -72,7 +71,6 @@ def sweep(names):
 
 
 if __name__ == "__main__":
-    import_family("torchvision")
     torch.set_num_threads(1)
     first, last = (int(n) for n in sys.argv[1:3]) if len(sys.argv) > 2 else (0, 640)
     print(sweep(zoo.timm_names()[first:last]))

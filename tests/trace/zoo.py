@@ -5,6 +5,10 @@ import re
 import torch
 from torch import nn
 
+from torchskip.cli.zoo import import_family
+
+import_family("torchvision")  # also where its own operators are missing
+
 SIZES = ("atto", "femto", "pico", "nano", "xxs", "xs", "xxtiny", "xtiny", "tiny", "mini", "micro")
 SIZES += ("small", "medium", "base", "large", "xlarge", "huge", "giant", "gigantic")
 
@@ -55,19 +59,20 @@ def torchvision_model(name):
     options = {"weights": None}
     if any(part in name for part in ("rcnn", "ssd", "retina", "fcos", "deeplab", "fcn", "lraspp")):
         options["weights_backbone"] = None
+    if name in ("googlenet", "inception_v3", "quantized_googlenet", "quantized_inception_v3"):
+        options["init_weights"] = False  # their default warns of a slow initialisation
     model = models.get_model(name, **options).eval()
     if any(part in name for part in ("rcnn", "ssd", "retina", "fcos")):
         return model, [torch.rand(3, 300, 400)]
     if name.startswith("quantized_"):
         return model, torch.rand(1, 3, 224, 224)
     if name.startswith("raft"):
-        return model, torch.rand(1, 3, 128, 128)
-    if name in ("mc3_18", "r3d_18", "r2plus1d_18", "s3d"):
+        return model, torch.rand(1, 3, 128, 128), torch.rand(1, 3, 128, 128)
+    if name in ("mc3_18", "r3d_18", "r2plus1d_18"):
         return model, torch.rand(1, 3, 16, 112, 112)
-    if name.startswith(("mvit", "swin3d")):
+    if name.startswith(("mvit", "swin3d", "s3d")):
         return model, torch.rand(1, 3, 16, 224, 224)
-    side = int(name.rpartition("_")[2]) if name.startswith("vit_h") and False else 224
-    return model, torch.rand(1, 3, side, side)
+    return model, torch.rand(1, 3, 224, 224)
 
 
 def fingerprint(model):
