@@ -35,6 +35,7 @@ def test_it_draws_itself() -> None:
     pytest.importorskip("jinja2")
     found = inspect(net(lambda m, x: x + m.f(x)), torch.randn(1, 8, 16, 16))
     assert "identity" in str(found)
-    assert found._repr_html_().lstrip().lower().startswith("<!doctype html")
+    assert "<svg" in found._repr_html_()
+    assert found.to_html().lstrip().lower().startswith("<!doctype html")
     assert "<svg" in found.to_svg()
     assert isinstance(json.loads(found.to_json()), dict)

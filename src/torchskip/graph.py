@@ -29,12 +29,12 @@ __all__ = [
 Kind = Literal[
     "identity",  # the shortcut is the split value itself
     "projection",  # the shortcut holds a layer (1x1 convolution, pooling, padding ...)
-    "concat",  # the arms meet in a concatenation (U-Net, DenseNet's single joins)
+    "concat",  # the arms meet in a concatenation (VoVNet, GhostNet)
     "dense",  # one value feeds several concatenations (DenseNet)
     "long",  # the branch goes down and up again between split and join (encoder-decoder)
     "gate",  # the branch scales the shortcut (squeeze-and-excitation, attention gates)
     "split-concat",  # channels are split, one part bypasses the layers (ShuffleNet v2, CSP)
-    "pool-concat",  # the shortcut of a concatenation is a pooling (ShuffleNet's strided unit)
+    "pool-concat",  # the shortcut of a concatenation is a pooling (ShuffleNet v1's strided unit)
 ]
 
 
@@ -205,8 +205,8 @@ class Graph:
 class Arm:
     """One way from split to join: the values on it, from the split to the join's argument.
 
-    `nodes` are the operations of its longest path, `layers` how many of them hold parameters
-    or pool, `detached` that no gradient comes back through it.
+    `nodes` are the operations of its longest path, `layers` how many of them are layers (norms
+    are none) or poolings, `detached` that no gradient comes back through it.
     """
 
     role: Literal["branch", "shortcut"]

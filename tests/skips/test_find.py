@@ -177,6 +177,28 @@ def _global(m: Any, x: torch.Tensor) -> torch.Tensor:
     return y + x
 
 
+def _resized_gate(m: Any, x: torch.Tensor) -> torch.Tensor:
+    gate = torch.sigmoid(m.g(F.avg_pool2d(x, 2)))
+    return x + m.f(x) * F.interpolate(gate, size=x.shape[-2:], mode="nearest")
+
+
+def _low_attention(m: Any, x: torch.Tensor) -> torch.Tensor:
+    low = m.f(F.avg_pool2d(x, 2)).flatten(2).transpose(1, 2)
+    low = F.scaled_dot_product_attention(low, low, low).transpose(1, 2).reshape(1, 8, 8, 8)
+    return x + F.interpolate(m.g(low), scale_factor=2, mode="bilinear")
+
+
+def _low_convolutions(m: Any, x: torch.Tensor) -> torch.Tensor:
+    low = m.h(m.f(F.avg_pool2d(x, 2)))
+    return x + F.interpolate(m.g(low), scale_factor=2, mode="bilinear")
+
+
+def _reparametrised(m: Any, x: torch.Tensor) -> torch.Tensor:
+    mixed = m.one(x) + m.n(x)
+    mixed = mixed + m.f(x)
+    return x + 0.1 * (mixed - m.m(x))
+
+
 _HALF = {"f": conv(4, 4), "g": conv(4, 4)}
 _CASES: list[Case] = [
     ("plain add", lambda: net(lambda m, x: x + m.f(x)), ["identity"]),
@@ -262,6 +284,32 @@ _CASES: list[Case] = [
         "cross stage",
         lambda: net(_cross_stage, one=conv(8, 8, 1), two=conv(8, 8, 1)),
         ["identity", "split-concat"],
+    ),
+    (
+        "halves without blocks",
+        lambda: net(
+            lambda m, x: torch.cat([m.one(x), m.g(m.f(m.two(x)))], 1),
+            one=conv(8, 8, 1),
+            two=conv(8, 8, 1),
+        ),
+        ["split-concat"],
+    ),
+    (
+        "a narrow 1x1 beside a chain",
+        lambda: net(
+            lambda m, x: torch.cat([m.one(x), m.g(m.f(m.two(x)))], 1),
+            one=conv(8, 4, 1),
+            two=conv(8, 8, 1),
+        ),
+        [],
+    ),
+    ("resized gate", lambda: net(_resized_gate), ["gate", "identity"]),
+    ("attention at lower resolution", lambda: net(_low_attention), ["identity"]),
+    ("convolutions at lower resolution", lambda: net(_low_convolutions), ["long"]),
+    (
+        "reparametrised mixer",
+        lambda: net(_reparametrised, one=conv(8, 8, 1), n=nn.BatchNorm2d(8), m=nn.BatchNorm2d(8)),
+        ["identity"],
     ),
     ("slice assignment", lambda: net(_stage, **_HALF), ["split-concat"]),
     ("concatenation by assignment", lambda: net(_assigned, g=conv(16)), ["concat"]),

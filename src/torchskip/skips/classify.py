@@ -12,6 +12,7 @@ from itertools import combinations
 
 from torchskip.graph import Kind
 from torchskip.skips.flow import Flow, Route
+from torchskip.skips.gating import squash
 from torchskip.skips.joins import Join
 from torchskip.skips.parts import channel_axes, disjoint, within
 
@@ -68,7 +69,9 @@ def _gate(flow: Flow, join: Join) -> Found | None:
     if gate.layers + gate.pools + gate.reductions == 0:
         return None
     shapes = flow.graph.values
-    narrow = _count(shapes[control].shape) < _count(shapes[main].shape)
+    roots, _ = squash(flow, control) or (frozenset(), False)
+    sizes = [_count(shapes[v].shape) for n in roots for v in flow.graph.nodes[n].outputs[:1]]
+    narrow = min(sizes, default=0) < _count(shapes[main].shape)  # before it is resized
     if route.layers + route.products and not (narrow and gate.layers):
         return None
     if disjoint(flow, split, main, control):
@@ -316,7 +319,11 @@ def _long(flow: Flow, join: Join, branch: Route, short: Route, arms: int) -> boo
 
 def _attends(flow: Flow, route: Route) -> bool:
     """Whether a route goes through a product of signals: attention is no bypass."""
-    return any(flow.roles[n] == "layer" and len(flow.signals[n]) > 1 for n in route.nodes)
+    return any(
+        flow.roles[n] == "layer"
+        and (len(flow.signals[n]) > 1 or "scaled_dot_product" in flow.names[n])
+        for n in route.nodes
+    )
 
 
 def _notes(flow: Flow, short: Route) -> tuple[str, ...]:
