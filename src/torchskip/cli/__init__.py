@@ -21,17 +21,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``torchskip VERB ...``; errors made on purpose become one message and status 2."""
     import tyro
 
+    from torchskip.cli.bench import Bench
     from torchskip.cli.check import Check
     from torchskip.cli.demo import Demo
     from torchskip.cli.explain import Explain
+    from torchskip.cli.export import Export
     from torchskip.cli.inspect import Inspect
     from torchskip.cli.rule import Rule, Rules
     from torchskip.errors import TorchskipError
 
     verbs: dict[str, Callable[..., Verb]] = {
+        "bench": Bench,
         "check": Check,
         "demo": Demo,
         "explain": Explain,
+        "export": Export,
         "inspect": Inspect,
         "rule": Rule,
         "rules": Rules,

@@ -21,7 +21,7 @@ from torchskip.deploy.reuse import overwrite, peak_bytes, samples_alone
 from torchskip.deploy.sizes import Differs, generalise
 from torchskip.errors import FuseError
 
-__all__ = ["fuse"]
+__all__ = ["fuse", "other_size"]
 
 # A working set that the last-level cache of common CPUs holds; larger batches go in parts.
 WORKING_SET = 24 * 2**20
@@ -141,7 +141,7 @@ def _look(model: nn.Module, given: Inputs) -> _Sight:
     lone = given
     for name, sizes in (("another batch size", (1, 3) if batch > 1 else (2, 3)),):
         for size in sizes:
-            inputs = _random(given, batch=size) if batch else None
+            inputs = other_size(given, batch=size) if batch else None
             seen = _try(model, inputs, base, notes if size == sizes[-1] else [])
             if seen is not None and inputs is not None:
                 probes[name] = seen, inputs
@@ -151,7 +151,7 @@ def _look(model: nn.Module, given: Inputs) -> _Sight:
         lone = given
     spatial = any(t.dim() > 2 for t in given.tensors)
     for name, steps in (("another height and width", (32, 64, 96)), ("an odd size", (1, 3, 5))):
-        inputs = _random(lone, steps=steps) if spatial else None
+        inputs = other_size(lone, steps=steps) if spatial else None
         seen = _try(model, inputs, None, notes) if inputs is not None else None
         if seen is not None and inputs is not None:
             probes[name] = seen, inputs
@@ -220,7 +220,7 @@ def _settle(
     return _Sight(tuple(seen), limits, (*notes, limits.describe()))
 
 
-def _random(given: Inputs, *, batch: int = 0, steps: tuple[int, ...] = ()) -> Inputs:
+def other_size(given: Inputs, *, batch: int = 0, steps: tuple[int, ...] = ()) -> Inputs:
     """Return inputs of another size: floats drawn like the given ones, integers repeated."""
     generator = torch.Generator().manual_seed(20151210)  # the caller's generator is not ours
 

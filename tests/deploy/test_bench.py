@@ -1,0 +1,54 @@
+"""The bench measures what it says, and says what is absent."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from torchskip.cli import main
+from torchskip.deploy.bench import bench
+from torchskip.errors import TorchskipError
+
+
+def test_rounds_ratios_and_differences():
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU()).eval()
+    done = bench(net, torch.rand(2, 3, 16, 16), runtimes=("eager", "channels-last", "fused"), rounds=3)
+    assert [t.runtime for t in done.timings] == ["eager", "channels-last", "fused"]
+    assert all(len(t.seconds) == 3 and min(t.seconds) > 0 for t in done.timings)
+    assert all(t.difference < 1e-5 for t in done.timings)
+    assert done.ratio("eager") == 1.0
+    record = done.record()
+    assert record["timings"][2]["median"] == done.timings[2].median
+    assert json.loads(json.dumps(record))["shapes"] == [[2, 3, 16, 16]]
+
+
+class Noisy(nn.Module):
+    def forward(self, x):
+        return x + torch.randn_like(x)
+
+
+def test_a_runtime_that_cannot_is_absent_with_the_reason():
+    done = bench(Noisy().eval(), torch.rand(1, 3), runtimes=("fused",), rounds=1)
+    assert [t.runtime for t in done.timings] == ["eager"]
+    assert dict(done.absent)["fused"].startswith("cannot fuse the model: it draws random numbers")
+    assert "fused           absent: cannot fuse" in done.table()
+
+
+def test_refusals():
+    with pytest.raises(TorchskipError, match="'tensorrt' is no runtime"):
+        bench(nn.ReLU().eval(), torch.rand(1), runtimes=("tensorrt",))
+    with pytest.raises(TorchskipError, match="0 rounds"):
+        bench(nn.ReLU().eval(), torch.rand(1), rounds=0)
+
+
+def test_verb(capsys, tmp_path):
+    (tmp_path / "made.py").write_text(
+        "from torch import nn\ndef make():\n    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())\n"
+    )
+    spec = f"{tmp_path}/made.py:make"
+    words = ["--input", "1,3,16,16", "--runtimes", "eager", "fused", "--rounds", "2"]
+    assert main(["bench", spec, *words]) == 0
+    assert "2 interleaved rounds" in capsys.readouterr().out
+    assert main(["bench", spec, *words, "--format", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 1
