@@ -67,10 +67,21 @@ class Batches:
 
     def held_out(self, split: str) -> Iterator[tuple[Tensor, Tensor]]:
         """Hand out this rank's part of the unaltered `"train"` or `"test"` images."""
-        x, y = (self.test, self.test_labels) if split == "test" else (self.train, self.train_labels)
+        x, y = self._split(split)
         for start in range(self.rank, len(x), 500 * self.world):
             part = slice(start, start + 500 * self.world, self.world)
             yield self._normalise(x[part]), y[part]
+
+    def sample(self, split: str, count: int) -> tuple[Tensor, Tensor]:
+        """Return up to `count` unaltered images of a split, spread evenly over it."""
+        x, y = self._split(split)
+        chosen = torch.linspace(0, len(x) - 1, min(count, len(x))).long().to(x.device)
+        return self._normalise(x[chosen]), y[chosen]
+
+    def _split(self, split: str) -> tuple[Tensor, Tensor]:
+        if split == "test":
+            return self.test, self.test_labels
+        return self.train, self.train_labels
 
     def _normalise(self, images: Tensor) -> Tensor:
         x = (images.float() - self.mean) / self.deviation

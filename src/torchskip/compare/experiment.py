@@ -27,6 +27,9 @@ class Experiment:
     train_per_class: int | None = None
     """Train on this many images of each class only."""
 
+    test_per_class: int | None = None
+    """Test on this many images of each class only."""
+
     depths: tuple[int, ...] = (20, 56)
     """Layers of the networks, each 6 n + 2 (He et al. 2015, section 4.2)."""
 

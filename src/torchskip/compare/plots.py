@@ -1,55 +1,34 @@
-"""The curves of a comparison as inline SVG whose colours follow the page, light or dark."""
+"""The figures of a comparison, each an inline SVG."""
 
 from __future__ import annotations
 
-import io
-import re
+import math
 from collections.abc import Callable, Sequence
 from statistics import fmean, median
-from typing import Any
 
+from torchskip.compare.anatomy import Anatomy
+from torchskip.compare.drawing import Drawing
 from torchskip.compare.records import Run
 from torchskip.compare.summary import Group
 
-__all__ = ["accuracy_plot", "depth_plot", "gradient_plot", "loss_plot"]
-
-# Drawn in these colours, then renamed to the page's own.
-_COLOURS = {
-    "#0b62a1": "--residual",
-    "#bb3e01": "--plain",
-    "#1b2431": "--ink",
-    "#5a6671": "--soft",
-    "#d5dbe1": "--line",
-}
-_RESIDUAL, _PLAIN, _INK, _SOFT, _LINE = _COLOURS
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "torchskip",
-    "font.size": 9.5,
-    "text.color": _INK,
-    "axes.edgecolor": _LINE,
-    "axes.labelcolor": _SOFT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "grid.color": _LINE,
-    "grid.linewidth": 0.7,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
-    "xtick.labelcolor": _SOFT,
-    "ytick.labelcolor": _SOFT,
-    "ytick.major.size": 0,
-    "ytick.minor.size": 0,
-    "lines.solid_capstyle": "round",
-}
+__all__ = [
+    "accuracy_plot",
+    "change_plot",
+    "depth_plot",
+    "flow_plot",
+    "gradient_plot",
+    "length_plot",
+    "lesion_plot",
+    "loss_plot",
+    "share_plot",
+    "signal_plot",
+    "slice_plot",
+]
 
 
 def loss_plot(found: Sequence[Group]) -> str:
     """Training loss over the steps, smoothed."""
-    drawing = _Drawing("loss", "step")
+    drawing = Drawing("loss", "step")
     drawing.lines(found, lambda run: _running([step.loss for step in run.steps], fmean))
     drawing.axes.set_ylim(bottom=0)
     return drawing.to_svg()
@@ -57,11 +36,8 @@ def loss_plot(found: Sequence[Group]) -> str:
 
 def accuracy_plot(found: Sequence[Group]) -> str:
     """Accuracy on the test images after each epoch, in percent."""
-    from matplotlib.ticker import MaxNLocator
-
-    drawing = _Drawing("accuracy", "epoch")
+    drawing = Drawing("accuracy", "epoch")
     drawing.axes.set_ylim(0, 100)
-    drawing.axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     drawing.axes.yaxis.set_major_formatter("{x:.0f} %")
     drawing.lines(
         found, lambda run: [100 * epoch.test_accuracy for epoch in run.epochs], first=1, marker="o"
@@ -71,7 +47,7 @@ def accuracy_plot(found: Sequence[Group]) -> str:
 
 def gradient_plot(found: Sequence[Group]) -> str:
     """Norm of the gradient that reaches the first layer, over the steps, logarithmic."""
-    drawing = _Drawing("gradient", "step")
+    drawing = Drawing("gradient", "step")
     drawing.axes.set_yscale("log")
     # Of numbers over many decades a mean would show only the largest.
     drawing.lines(found, lambda run: _running([step.gradient for step in run.steps], median))
@@ -80,82 +56,85 @@ def gradient_plot(found: Sequence[Group]) -> str:
 
 def depth_plot(found: Sequence[Group]) -> str:
     """Median norm of the gradient in every layer, first to last, logarithmic."""
-    drawing = _Drawing("depth", "layer, from the image to the classifier")
+    drawing = Drawing("depth", "layer, from the image to the classifier")
     drawing.axes.set_yscale("log")
     drawing.lines(found, _by_layer, first=1)
     return drawing.to_svg()
 
 
-class _Drawing:
-    """One pair of axes; lines are named at their ends."""
+def lesion_plot(found: Sequence[tuple[str, Anatomy]]) -> str:
+    """Test accuracy with one block dropped, block by block; dashed: with none dropped."""
+    drawing = Drawing("lesion", "block that is dropped")
+    drawing.axes.yaxis.set_major_formatter("{x:.0f} %")
+    for network, anatomy in found:
+        blocks = range(1, len(anatomy.lesions) + 1)
+        values = [100 * value for value in anatomy.lesions]
+        drawing.line(network, network, blocks, values, marker="o")
+        drawing.level(network, 100 * anatomy.intact)
+    drawing.axes.set_ylim(0, 100)
+    return drawing.to_svg()
 
-    def __init__(self, name: str, across: str) -> None:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
 
-        self.name, self.ends = name, list[tuple[float, str, str]]()
-        with mpl.rc_context(_STYLE):
-            self.figure = Figure(figsize=(5.2, 3.1), layout="constrained")
-            self.axes = self.figure.add_subplot()
-            self.axes.set_xlabel(across)
+def slice_plot(found: Sequence[tuple[str, Anatomy]]) -> str:
+    """Training loss along one random direction of filter-normalised length, logarithmic."""
+    drawing = Drawing("slice", "distance from the trained weights, in their own lengths")
+    drawing.axes.set_yscale("log")
+    for network, anatomy in found:
+        drawing.line(network, network, anatomy.slice_at, anatomy.slice_losses)
+    return drawing.to_svg()
 
-    def lines(
-        self,
-        found: Sequence[Group],
-        curve: Callable[[Run], Sequence[float]],
-        *,
-        first: int = 0,
-        marker: str = "",
-    ) -> None:
-        """Draw the mean curve of each group, its band from the lowest to the highest seed."""
-        deepest = max(group.depth for group in found)
-        for group in found:
-            curves = [curve(run) for run in group.runs]
-            points = [
-                [values[x] for values in curves if len(values) > x]
-                for x in range(max(map(len, curves)))
-            ]
-            if not points:
-                continue
-            xs = range(first, first + len(points))
-            colour = _RESIDUAL if group.network == "residual" else _PLAIN
-            dash = "-" if group.depth == deepest else "--"
-            middle = [fmean(values) for values in points]
-            self.axes.plot(xs, middle, dash, color=colour, marker=marker, lw=2)
-            if len(curves) > 1:
-                low, high = map(min, points), map(max, points)
-                self.axes.fill_between(
-                    xs, list(low), list(high), color=colour, alpha=0.16, linewidth=0
-                )
-            self.ends.append((middle[-1], group.name, colour))
 
-    def to_svg(self) -> str:
-        """Return the `<svg>` element, coloured by the page's variables."""
-        import matplotlib as mpl
+def signal_plot(found: Sequence[tuple[str, Anatomy]]) -> str:
+    """Variance of every layer's output before training, logarithmic."""
+    drawing = Drawing("signal", "layer, from the image to the classifier")
+    drawing.axes.set_yscale("log")
+    for network, anatomy in found:
+        layers = range(1, len(anatomy.variances) + 1)
+        drawing.line(network, network, layers, anatomy.variances)
+    return drawing.to_svg()
 
-        buffer = io.StringIO()
-        with mpl.rc_context(_STYLE):
-            self._name_lines()
-            self.figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-        return _inline(buffer.getvalue(), self.name)
 
-    def _name_lines(self) -> None:
-        """Write each line's name at its end, moved up where two would collide."""
-        self.figure.draw_without_rendering()  # settles the limits
-        to_axes = self.axes.transData + self.axes.transAxes.inverted()
-        lowest = -1.0
-        for value, name, colour in sorted(self.ends):
-            height = max(float(to_axes.transform((0, value))[1]), lowest)
-            lowest = height + 0.08
-            self.axes.annotate(
-                name,
-                (1.015, height),
-                xycoords="axes fraction",
-                va="center",
-                color=colour,
-                fontweight="bold",
-                annotation_clip=False,
-            )
+def share_plot(anatomy: Anatomy) -> str:
+    """Part of the gradient that passes each block by its shortcut, in percent."""
+    drawing = Drawing("share", "block")
+    drawing.axes.yaxis.set_major_formatter("{x:.0f} %")
+    values = [100 * value for value in anatomy.shares]
+    drawing.bars("residual", range(1, len(values) + 1), values)
+    drawing.axes.set_ylim(0, 100)
+    return drawing.to_svg()
+
+
+def change_plot(anatomy: Anatomy) -> str:
+    """Size of what each branch adds, against what is there."""
+    drawing = Drawing("change", "block")
+    drawing.bars("residual", range(1, len(anatomy.changes) + 1), anatomy.changes)
+    return drawing.to_svg()
+
+
+def length_plot(anatomy: Anatomy) -> str:
+    """Weight of the paths through so many branches; grey: how many paths there are."""
+    drawing = Drawing("length", "branches on the path")
+    count = len(anatomy.lengths)
+    paths = [100 * math.comb(count - 1, k) / 2 ** (count - 1) for k in range(count)]
+    drawing.axes.yaxis.set_major_formatter("{x:.0f} %")
+    drawing.bars("residual", range(count), [100 * weight for weight in anatomy.lengths])
+    drawing.line("all paths", "", range(count), paths)
+    return drawing.to_svg()
+
+
+def flow_plot(runs: Sequence[Run]) -> str:
+    """Gradient norm over depth (upwards) and time (to the right), one picture a network."""
+    found = []
+    for run in runs:
+        steps = [step for step in run.steps if step.layers]
+        if len(steps) < 2:
+            return ""
+        decades = [[math.log10(max(norm, 1e-12)) for norm in step.layers] for step in steps]
+        rows = list(zip(*decades, strict=True))
+        found.append((run.network, rows, (steps[0].step, steps[-1].step)))
+    drawing = Drawing("flow", "step", panels=len(runs))
+    drawing.pictures(found, up="layer")
+    return drawing.to_svg()
 
 
 def _running(
@@ -169,16 +148,3 @@ def _running(
 def _by_layer(run: Run) -> list[float]:
     pictures = [step.layers for step in run.steps if step.layers]
     return [median(norms) for norms in zip(*pictures, strict=True)]
-
-
-def _inline(svg: str, name: str) -> str:
-    """Strip the XML prologue and the fixed size; name ids and colours for the page."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'(url\(|href=")#', rf"\1#{name}-", svg)
-    for colour, variable in _COLOURS.items():
-        svg = svg.replace(colour, f"var({variable})")
-    return svg

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from torchskip.compare.anatomy import Anatomy
 from torchskip.compare.plan import Plan
 
 __all__ = ["Comparison", "Epoch", "Run", "Step", "to_json"]
@@ -66,6 +67,7 @@ class Run:
     steps: tuple[Step, ...]
     epochs: tuple[Epoch, ...]
     seconds: float
+    anatomy: Anatomy | None = None
 
     @property
     def gradient(self) -> float:
@@ -79,9 +81,10 @@ class Run:
         steps = tuple(Step(**{**step, "layers": tuple(step["layers"])}) for step in record["steps"])
         epochs = tuple(Epoch(**epoch) for epoch in record["epochs"])
         changed = {"layers": tuple(record["layers"]), "steps": steps, "epochs": epochs}
+        anatomy = record["anatomy"] and Anatomy.from_record(record["anatomy"])
         given = {field.name: record[field.name] for field in fields(cls)}
         missing = {name: math.nan for name, value in given.items() if value is None}
-        return cls(**given | missing | changed)
+        return cls(**given | missing | changed | {"anatomy": anatomy})
 
 
 @dataclass(frozen=True, slots=True)

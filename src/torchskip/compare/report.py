@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torchskip.compare import plots
 from torchskip.compare.files import write
-from torchskip.compare.records import Comparison, to_json
+from torchskip.compare.records import Comparison, Run, to_json
 from torchskip.compare.summary import Group, groups, headline, significant
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def to_html(comparison: Comparison, images: int, numbers: str = "results.json") 
         numbers_behind=sentence,
         comparison=comparison,
         groups=[(group, _cells(group), _status(group)) for group in found],
-        figures=_figures(found),
+        figures=_figures(comparison, found),
         settings=_settings(comparison),
         numbers=numbers,
     )
@@ -83,9 +83,9 @@ def _status(group: Group) -> str:
     return ", ".join(odd)
 
 
-def _figures(found: Sequence[Group]) -> list[tuple[str, str, str]]:
-    """Return title, caption and drawing of each figure."""
-    return [
+def _figures(comparison: Comparison, found: Sequence[Group]) -> list[tuple[str, str, str]]:
+    """Return title, caption and drawing of each figure that there are numbers for."""
+    figures = [
         (
             "Training loss",
             "Mean cross-entropy of the passing batches. He et al. 2015 saw it first: a deep plain "
@@ -108,6 +108,60 @@ def _figures(found: Sequence[Group]) -> list[tuple[str, str, str]]:
             plots.depth_plot(found),
         ),
     ]
+    dissected = [run for run in comparison.runs if run.anatomy is not None]
+    if dissected:
+        figures += _inside(dissected)
+    return [figure for figure in figures if figure[2]]
+
+
+def _inside(dissected: Sequence[Run]) -> list[tuple[str, str, str]]:
+    """Return the figures of the measures, made on the first seed at the greatest depth."""
+    both = [(run.network, run.anatomy) for run in dissected if run.anatomy is not None]
+    figures = [
+        (
+            "Gradient over depth and time",
+            "The norm in every layer (upwards) at every hundredth of the training.",
+            plots.flow_plot(dissected),
+        ),
+        (
+            "Signal before training",
+            "Variance of every layer's output on the first batch, with the first weights.",
+            plots.signal_plot(both),
+        ),
+        (
+            "Lesions",
+            "Test accuracy with one block dropped; dashed: with none (Veit et al. 2016). Blocks of "
+            "a plain network that change the shape cannot be dropped.",
+            plots.lesion_plot(both),
+        ),
+        (
+            "A slice through the loss",
+            "Training loss along one random, filter-normalised direction (Li et al. 2018).",
+            plots.slice_plot(both),
+        ),
+    ]
+    for _, anatomy in both:
+        if anatomy.shares:
+            figures += [
+                (
+                    "Gradient by the shortcut",
+                    "Part of the gradient that passes each block by its shortcut rather than its "
+                    "branch.",
+                    plots.share_plot(anatomy),
+                ),
+                (
+                    "Path lengths",
+                    "Share of the gradient that comes by paths through so many branches; the line: "
+                    "if all paths counted alike (Veit et al. 2016).",
+                    plots.length_plot(anatomy),
+                ),
+                (
+                    "Where the stream changes",
+                    "Length of what each branch adds, over the length of what its shortcut brings.",
+                    plots.change_plot(anatomy),
+                ),
+            ]
+    return figures
 
 
 def _settings(comparison: Comparison) -> dict[str, str]:

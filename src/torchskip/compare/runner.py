@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from torchskip import data
+from torchskip.compare.anatomy import blocks_of, dissect, first_signals
 from torchskip.compare.batches import Batches, own_randomness
 from torchskip.compare.environment import command_line, environment
 from torchskip.compare.experiment import Experiment
@@ -64,7 +65,10 @@ def compare(
     """
     if images is None:
         images = data.load(
-            experiment.data, train_per_class=experiment.train_per_class, console=console
+            experiment.data,
+            train_per_class=experiment.train_per_class,
+            test_per_class=experiment.test_per_class,
+            console=console,
         )
     images = shrink(images, experiment.side)
     twins = twins or CifarTwins(images.shape[0], len(images.classes), experiment.width)
@@ -120,9 +124,8 @@ def _train_all(
         "devices": fabric.world_size,
     }
     runs = []
-    seeds = range(experiment.first_seed, experiment.first_seed + experiment.seeds)
     with own_randomness(), deferred() as interrupt, bars(console) as drawn:
-        for seed in seeds:
+        for seed in range(experiment.first_seed, experiment.first_seed + experiment.seeds):
             batches = Batches(
                 images,
                 experiment.plan.batch,
@@ -133,21 +136,24 @@ def _train_all(
                 world=fabric.world_size,
             )
             for depth in experiment.depths:
-                for network, model in twins(depth, seed).items():
-                    facts = {"network": network, "depth": depth, "seed": seed, **shared}
+                pair = twins(depth, seed)
+                for network, model in pair.items():
                     name = f"{network}-{depth}-seed-{seed}"
+                    facts = {"network": network, "depth": depth, "seed": seed, **shared}
                     facts["weights"] = _shapes(model)
                     store = RunStore(experiment.out / name, facts)
-                    run: Run | None = fabric.broadcast(
-                        store.finished() if fabric.is_global_zero else None
-                    )
+                    run = fabric.broadcast(store.finished() if fabric.is_global_zero else None)
                     if run is None:
                         training = Training(
                             fabric, model, batches, experiment.plan, classes=len(images.classes)
                         )
+                        variances = first_signals(training)
                         _train(experiment, training, store, drawn, interrupt, name)
                         run = training.run(network, depth)
                         if fabric.is_global_zero:
+                            if depth == max(experiment.depths) and seed == experiment.first_seed:
+                                anatomy = dissect(training, blocks_of(pair), variances)
+                                run = replace(run, anatomy=anatomy)
                             store.finish(training, run)
                     runs.append(run)
     if fabric.world_size > 1:  # a process that exits inside the group can hang the others

@@ -1,0 +1,78 @@
+"""The measures of a trained pair: right at the points that are known, and nothing is disturbed."""
+
+import json
+import math
+from dataclasses import asdict
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from torchskip.compare import Plan
+from torchskip.compare.anatomy import Anatomy, blocks_of, dissect, first_signals
+from torchskip.compare.batches import Batches
+from torchskip.compare.fabric import make_fabric
+from torchskip.compare.records import to_json
+from torchskip.compare.train import Training
+from torchskip.compare.twins import CifarTwins
+
+
+@pytest.fixture(scope="module")
+def trained(few):
+    pair = CifarTwins(channels=1, classes=10, width=4)(8, 0)
+    plan = Plan(epochs=1)
+    found = {}
+    for name, model in pair.items():
+        batches = Batches(few, plan.batch, seed=0, augment=True)
+        training = Training(make_fabric(plan, accelerator="cpu"), model, batches, plan, classes=10)
+        variances = first_signals(training)
+        while training.advance():
+            pass
+        before = {n: v.clone() for n, v in training.network.state_dict().items()}
+        anatomy = dissect(training, blocks_of(pair), variances)
+        after = training.network.state_dict()
+        assert all(torch.equal(after[n], v) for n, v in before.items())
+        found[name] = training, anatomy
+    return found
+
+
+def test_the_blocks_are_those_of_the_residual_network():
+    pair = CifarTwins(channels=1, classes=10, width=4)(8, 0)
+    assert blocks_of(pair) == ("stages.0.0.unit", "stages.1.0.unit", "stages.2.0.unit")
+
+
+def test_the_intact_network_and_the_middle_of_the_slice(trained, few):
+    for training, anatomy in trained.values():
+        assert anatomy.intact == pytest.approx(training.epochs[-1].test_accuracy)
+        x, y = training.batches.sample("train", 500)
+        training.network.eval()
+        with torch.no_grad():
+            loss = F.cross_entropy(training.network(x), y).item()
+        assert anatomy.slice_losses[anatomy.slice_at.index(0.0)] == pytest.approx(loss)
+
+
+def test_lesions_of_both_networks(trained):
+    (_, plain), (_, residual) = trained["plain"], trained["residual"]
+    assert [math.isnan(value) for value in plain.lesions] == [False, True, True]
+    assert all(0 <= value <= 1 for value in residual.lesions)
+
+
+def test_the_arms_of_the_residual_network_alone(trained):
+    (_, plain), (_, residual) = trained["plain"], trained["residual"]
+    assert plain.shares == plain.changes == plain.lengths == ()
+    assert len(residual.shares) == len(residual.changes) == 3
+    assert sum(residual.lengths) == pytest.approx(1)
+
+
+def test_one_variance_a_layer(trained):
+    for training, anatomy in trained.values():
+        assert len(anatomy.variances) == len(training.layers) == 8
+        assert all(value > 0 for value in anatomy.variances)
+
+
+def test_it_comes_back_from_json_equal(trained):
+    residual = trained["residual"][1]
+    assert Anatomy.from_record(json.loads(to_json(asdict(residual)))) == residual
+    plain = trained["plain"][1]
+    again = Anatomy.from_record(json.loads(to_json(asdict(plain))))
+    assert repr(again) == repr(plain)  # nan is not equal to itself
