@@ -52,7 +52,13 @@ class Inputs:
         """The tensors, in order."""
         return tuple(t for _, t in leaves((self.arguments, self.keywords)))
 
-    def map(self, swap: Callable[[Tensor], Tensor]) -> Inputs:
+    @property
+    def manner(self) -> tuple[Any, ...]:
+        """How the call is made: where its tensors stand, and everything that is no tensor."""
+        tree = self.arguments, self.keywords
+        return tuple(name for name, _ in leaves(tree)), rebuild(tree, lambda _: "a tensor")
+
+    def map(self, swap: Callable[[Tensor], Any]) -> Inputs:
         """Return the same call with other tensors."""
         return Inputs(*rebuild((self.arguments, self.keywords), swap))
 

@@ -92,6 +92,7 @@ def fuse(
         tuple(Layout.of(t) for t in sight.captures[0][1].results),
         sight.captures[0][1].structure,
         samples,
+        given.manner,
     )
     checks = [_prove(fused, name, seen, inputs, allowed) for name, seen, inputs in sight.captures]
     after = sum(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -46,6 +46,10 @@ class Unary:
         """Apply it to `x`, in place where there is such a form."""
         more = (self.algorithm,) if self.algorithm else self.scalars
         return _EAGER[self.name](x, *more)
+
+
+_RELU = Unary("relu")
+_NONE: tuple[str, list[float], str] = ("none", [], "")
 
 
 def conv_layout(rank: int) -> torch.memory_format:
@@ -187,7 +191,10 @@ class Convolution(_Prepacked):
         )
         first = None if self.binary else self.unary
         self.native = plain and available(first, self.binary, dtype)
-        self.chained = self.native and available(self.unary, self.binary, dtype)
+        # With groups the operator convolves and adds apart, and lacks bfloat16 at that.
+        self.joins = self.native and self.binary and kernel.groups == 1
+        joins = self.joins or not self.binary
+        self.chained = self.native and joins and available(self.unary, self.binary, dtype)
         self.flat = (
             plain
             and kernel.pointwise
@@ -220,7 +227,9 @@ class Convolution(_Prepacked):
             )
             return y.permute(0, 3, 1, 2)
         (padding, stride, dilation), groups = self.arguments
-        if other is not None and self.native:
+        if other is not None and self.joins:
+            if not other.is_contiguous(memory_format=self.layout):
+                other = other.contiguous(memory_format=self.layout)
             name = self.words[0] if self.chained and self.unary is not None else None
             if self.overwrite:
                 y = torch.ops.mkldnn._convolution_pointwise_.binary(
@@ -233,16 +242,19 @@ class Convolution(_Prepacked):
                     "add", 1.0, name, [], "",
                 )  # fmt: skip
         elif self.native:
+            words = _NONE if other is not None else self.words
             y = torch.ops.mkldnn._convolution_pointwise.default(
-                x, self.packed, kernel.bias, padding, stride, dilation, groups, *self.words
+                x, self.packed, kernel.bias, padding, stride, dilation, groups, *words
             )
         else:
             y = torch.ops.aten.convolution.default(
                 x, self.packed, kernel.bias, stride, padding, dilation,
                 kernel.transposed, kernel.output_padding, groups,
             )  # fmt: skip
-            if other is not None:
-                y.add_(other)
+        if other is not None and not self.joins:
+            if self.unary == _RELU and y.dtype == torch.float32:
+                return torch.ops.aten._add_relu_.Tensor(y, other)  # type: ignore[no-any-return]
+            y.add_(other)
         return y if self.unary is None or self.chained else self.unary.eager(y)
 
     def extra_repr(self) -> str:
@@ -288,9 +300,3 @@ class Linear(_Prepacked):
         out, into = self.kernel.weight.shape
         end = [self.unary.name] if self.unary else []
         return ", ".join([f"{into}, {out}", *end, "oneDNN" if self.native else "eager"])
-
-
-def cast(kernel: Kernel, dtype: torch.dtype) -> Kernel:
-    """Return `kernel` in another floating type."""
-    bias = None if kernel.bias is None else kernel.bias.to(dtype)
-    return replace(kernel, weight=kernel.weight.to(dtype), bias=bias)

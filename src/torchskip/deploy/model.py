@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from torchskip.deploy.capture import Inputs
 from torchskip.deploy.plan import Plan, executable
 from torchskip.deploy.report import Report
 from torchskip.errors import FuseError
-from torchskip.trace.tree import leaves, rebuild
+from torchskip.trace.tree import rebuild
 
 __all__ = ["FusedModel", "Layout", "Limits"]
 
@@ -104,8 +105,10 @@ class FusedModel(nn.Module):
         layouts: tuple[Layout, ...],
         structure: Any,
         samples: int,
+        manner: tuple[Any, ...],
     ) -> None:
         super().__init__()
+        self.manner = manner
         self.plan, self.limits, self.layouts = plan, limits, layouts
         self.structure, self.samples = structure, samples
         self.code = executable(plan)
@@ -113,7 +116,13 @@ class FusedModel(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute what the original computes."""
-        tensors = [t for _, t in leaves((args, kwargs))]
+        call = Inputs(args, kwargs)
+        tensors = call.tensors
+        if call.manner != self.manner:
+            raise FuseError(
+                f"fused for other arguments: {_describe(self.manner)}, got {_describe(call.manner)}"
+                "\n  mend: call it as the example did, or fuse again with these arguments"
+            )
         self.limits.check(tensors)
         results = iter(self.run(tensors))
         return rebuild(self.structure, lambda _: next(results))
@@ -166,3 +175,9 @@ class FusedModel(nn.Module):
 
     def __repr__(self) -> str:
         return f"FusedModel of {self.report}" if "report" in self.__dict__ else "FusedModel"
+
+
+def _describe(manner: tuple[Any, ...]) -> str:
+    arguments, keywords = manner[1]
+    words = [str(a) for a in arguments] + [f"{k}={v}" for k, v in keywords.items()]
+    return f"({', '.join(words)})"
