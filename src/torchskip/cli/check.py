@@ -117,7 +117,7 @@ class Check:
 
 def _content(reports: tuple[Report, ...], kind: Format) -> str:
     if kind == "json":
-        from torchskip.render.records import as_json
+        from torchskip.render.findings_json import as_json
 
         return as_json(reports)
     if kind == "sarif":
@@ -126,9 +126,9 @@ def _content(reports: tuple[Report, ...], kind: Format) -> str:
 
         return sarif(reports, RULES)
     if kind == "github":
-        from torchskip.render.github import annotations
+        from torchskip.render.github import commands
 
-        return annotations(reports)
+        return commands(reports)
     return "\n\n".join(str(report) for report in reports)
 
 

@@ -13,18 +13,14 @@ __all__ = ["DeadEnd", "dead_ends"]
 
 @dataclass(frozen=True, slots=True)
 class DeadEnd:
-    """An operation whose result nobody reads, and the operations that run only for it."""
+    """An operation whose result nobody reads, and the operations that run only for it.
+
+    `parameters` are those that its layers read and no other operation does.
+    """
 
     sink: Node
     nodes: tuple[Node, ...]
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """Names of the parameters that its layers read."""
-        names = {
-            n for node in self.nodes if is_layer(node) for c in node.constants for n in c.names
-        }
-        return tuple(sorted(names))
+    parameters: tuple[str, ...]
 
 
 def dead_ends(run: Pass) -> tuple[DeadEnd, ...]:
@@ -37,6 +33,7 @@ def dead_ends(run: Pass) -> tuple[DeadEnd, ...]:
         for node in graph.nodes
         if node.outputs and not any(value in flow.live for value in node.outputs)
     }
+    alive = {n for node in graph.nodes if node.index not in dead for n in _names(node)}
     ends: list[DeadEnd] = []
     for node in dead.values():
         if name(node) in BACKSTAGE or node.op == "torchskip.alias":
@@ -50,8 +47,15 @@ def dead_ends(run: Pass) -> tuple[DeadEnd, ...]:
                 if maker in dead and maker not in found:
                     found[maker] = dead[maker]
                     todo.append(dead[maker])
-        ends.append(DeadEnd(node, tuple(found[i] for i in sorted(found))))
+        names = {n for other in found.values() if is_layer(other) for n in _names(other)}
+        ends.append(
+            DeadEnd(node, tuple(found[i] for i in sorted(found)), tuple(sorted(names - alive)))
+        )
     return tuple(ends)
+
+
+def _names(node: Node) -> set[str]:
+    return {name for constant in node.constants for name in constant.names}
 
 
 def _of_user(reader: int, dead: dict[int, Node]) -> bool:

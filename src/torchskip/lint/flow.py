@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from math import prod
 
 from torchskip.graph import Graph, Node, Value
 
-__all__ = ["Flow"]
+__all__ = ["Flow", "products"]
 
 
 class Flow:
@@ -131,3 +132,16 @@ class Flow:
             steps.append((node, value))
             value = best[value][1]
         return tuple(reversed(steps))
+
+
+def products(graph: Graph) -> int:
+    """How many multiplications the convolutions and linear layers of a pass take."""
+    count = 0
+    for node in graph.nodes:
+        weight = next((c.shape for c in node.constants if len(c.shape) > 1 and c.names), None)
+        if weight is None or not node.outputs:
+            continue
+        out = graph.values[node.outputs[0]].shape
+        channels = out[1] if len(weight) > 2 else out[-1]
+        count += prod(out) // max(channels, 1) * prod(weight)
+    return count

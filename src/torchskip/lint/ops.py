@@ -32,12 +32,46 @@ ACTIVATIONS = (
     RECTIFIERS
     | SQUASHES
     | frozenset(
-        ["leaky_relu", "elu", "gelu", "silu", "mish", "hardswish", "celu", "prelu", "_prelu_kernel", "selu", "rrelu_with_noise"]
+        [
+            "leaky_relu",
+            "elu",
+            "gelu",
+            "silu",
+            "mish",
+            "hardswish",
+            "celu",
+            "prelu",
+            "_prelu_kernel",
+            "selu",
+            "rrelu_with_noise",
+        ]
     )
 )
 # They change a value's form and no number in it.
 FORMS = frozenset(
-    ["view", "_unsafe_view", "reshape", "permute", "transpose", "t", "unsqueeze", "squeeze", "expand", "alias", "as_strided", "view_as", "unflatten", "flatten", "_reshape_alias", "contiguous", "clone", "detach", "_to_copy", "to", "lift_fresh"]
+    [
+        "view",
+        "_unsafe_view",
+        "reshape",
+        "permute",
+        "transpose",
+        "t",
+        "unsqueeze",
+        "squeeze",
+        "expand",
+        "alias",
+        "as_strided",
+        "view_as",
+        "unflatten",
+        "flatten",
+        "_reshape_alias",
+        "contiguous",
+        "clone",
+        "detach",
+        "_to_copy",
+        "to",
+        "lift_fresh",
+    ]
 )
 # Operations that autograd and the tracer add: no line of the user's asked for them.
 BACKSTAGE = frozenset({"detach", "clone", "alias", "_to_copy", "empty_like"})

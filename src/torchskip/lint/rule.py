@@ -19,9 +19,9 @@ SECTIONS = ("What it does", "Why is this bad", "Example", "Use instead", "Refere
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule: stable code, name, usual severity, documentation in Markdown.
+    r"""A rule: stable code, name, usual severity, documentation in Markdown.
 
-    >>> rule = Rule("TS999", "demo", "note", "Title.\\n\\n## Example\\n\\n    x + x")
+    >>> rule = Rule("TS999", "demo", "note", "Title.\n\n## Example\n\n    x + x")
     >>> rule.summary, rule.section("Example")
     ('Title.', 'x + x')
     """

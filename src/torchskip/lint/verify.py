@@ -67,9 +67,8 @@ def applied(model: nn.Module, edits: Iterable[Edit]) -> nn.Module:
         ):
             padding = module.padding
             if isinstance(padding, tuple):
-                module._reversed_padding_repeated_twice = [
-                    p for p in reversed(padding) for _ in range(2)
-                ]
+                both = [p for p in reversed(padding) for _ in range(2)]
+                setattr(module, "_reversed_padding_repeated_twice", both)  # noqa: B010
     return other
 
 

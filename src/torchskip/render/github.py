@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from torchskip.lint.finding import Finding
     from torchskip.lint.report import Report
 
-__all__ = ["annotations"]
+__all__ = ["commands"]
 
 _COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 
 
-def annotations(reports: tuple[Report, ...], root: Path | None = None) -> str:
+def commands(reports: tuple[Report, ...], root: Path | None = None) -> str:
     """Workflow commands, paths relative to `root` so that they land on the changed files."""
     return "\n".join(_line(f, root or Path.cwd()) for report in reports for f in report.findings)
 

@@ -549,7 +549,7 @@ CLEAN = (
     Clean("frozen_backbone", "transfer learning", FrozenBackbone),
     Clean("scaled_identity", "2x + f(x) on purpose", maker(ScaledIdentity)),
     Clean("shared_activation", "stateless modules reused", maker(SharedActivation)),
-    Clean("volume", "3-D residual block", lambda: nn.Sequential(Volume(), Volume()), ((1, 2, 8, 8, 8),)),
+    Clean("residual_volume", "3-D residual block", lambda: nn.Sequential(Volume(), Volume()), ((1, 2, 8, 8, 8),)),
     Clean("wavenet", "van den Oord 2016", Wave, ((2, 4, 32),)),
     Clean("drop_path", "stochastic depth per sample", lambda: net(Block("branch"), Block("branch"))),
 )  # fmt: skip

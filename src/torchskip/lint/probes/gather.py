@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 from torch import nn
@@ -11,8 +12,8 @@ from torchskip.errors import ArgumentError
 from torchskip.graph import Graph
 from torchskip.lint.evidence import Probes, Real
 from torchskip.lint.probes import inputs
+from torchskip.lint.flow import products
 from torchskip.lint.probes.bodies import bodies
-from torchskip.lint.probes.dry import reads_overwritten, runs
 from torchskip.lint.probes.half import half
 from torchskip.lint.probes.modules import expectation, registered
 from torchskip.lint.probes.outplace import OutOfPlace
@@ -22,6 +23,9 @@ from torchskip.skips import find_skips
 from torchskip.trace import trace
 
 __all__ = ["gather"]
+
+# A training pass of more products would take minutes on a CPU.
+_MOST = 3e10
 
 
 def gather(
@@ -57,33 +61,30 @@ def gather(
 
     def sizes() -> Iterator[tuple[tuple[tuple[int, ...], ...], Graph]]:
         for given in inputs.neighbours(example):
-            if runs(model, given, kwargs):
-                ran.append(Ran(f"size {_words(given)}", "runs"))
-            else:
-                found = trace(model, *given, training=False, **kwargs)
-                yield inputs.shapes_of(given), logged(f"size {_words(given)}", found)
+            found = trace(model, *given, training=False, **kwargs)
+            yield inputs.shapes_of(given), logged(f"size {_words(given)}", found)
 
     small: list[tuple[Any, ...]] = []
 
     def small_example() -> tuple[Any, ...]:
         """At most 64 pixels and a batch of at least two, if the model takes that."""
         if not small:
-            batch = max(inputs.batch_of(example) or 2, 2)
-            given = inputs.resized(inputs.smaller(example), batch=batch)
-            choices = (given, inputs.resized(example, batch=batch), example)
-            given = next((c for c in choices if _takes(c)), example)
+            given = inputs.resized(
+                inputs.smaller(example), batch=max(inputs.batch_of(example) or 2, 2)
+            )
+            if inputs.shapes_of(given) != inputs.shapes_of(example):
+                if trace(model, *given, training=True, **kwargs).failure is not None:
+                    given = example
             small.append(given)
         return small[0]
 
-    def _takes(given: tuple[Any, ...]) -> bool:
-        same = inputs.shapes_of(given) == inputs.shapes_of(example)
-        return (
-            same
-            or runs(model, given, kwargs, training=True)
-            or (trace(model, *given, training=True, **kwargs).failure is None)
-        )
-
     def really() -> Real | None:
+        work = products(graph) * _pixels(small_example()) / max(_pixels(example), 1)
+        if work > _MOST:
+            ran.append(
+                Ran("forward and backward with numbers", f"left out: {work:.0e} products a pass")
+            )
+            return None
         found = real(model, small_example(), kwargs)
         outcome = "not possible on meta parameters" if found is None else "finished"
         if found and (found.forward or found.backward):
@@ -92,11 +93,12 @@ def gather(
         return found
 
     def outplace() -> Graph | None:
-        if not reads_overwritten(model, example, kwargs):
-            ran.append(Ran("out of place", "nothing is read after it was overwritten"))
-            return None
-        with OutOfPlace():
-            return logged("out of place", trace(model, *example, training=False, **kwargs))
+        with OutOfPlace() as mode:
+            found = trace(model, *example, training=False, **kwargs)
+        if mode.late:
+            return logged("out of place", found)
+        ran.append(Ran("out of place", "nothing is read after it was overwritten"))
+        return None
 
     probes = Probes(
         train=train,
@@ -113,6 +115,10 @@ def gather(
         find=find_skips,
     )
     return graph, probes, ran
+
+
+def _pixels(example: tuple[Any, ...]) -> float:
+    return float(sum(prod(shape) for shape in inputs.shapes_of(example)))
 
 
 def _failure(graph: Graph) -> str:

@@ -32,7 +32,7 @@ def half(model: nn.Module, example: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 def _cast(tensor: Tensor) -> Tensor:
     if not tensor.is_floating_point():
         return tensor
-    return torch.empty_like(tensor, dtype=torch.bfloat16, device="meta")
+    return torch.empty_like(tensor, dtype=torch.bfloat16)  # its numbers are never read
 
 
 def _parameter(tensor: Tensor) -> Tensor:

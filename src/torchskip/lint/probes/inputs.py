@@ -62,15 +62,13 @@ def resized(
 
 
 def neighbours(example: tuple[object, ...]) -> Iterator[tuple[object, ...]]:
-    """Examples whose spatial sizes differ a little: all axes, then only the first."""
+    """Examples whose spatial sizes are one larger: on all axes, then only on the first."""
     sizes = next((tuple(i.shape[2:]) for i in example if isinstance(i, Tensor) and i.ndim >= 3), ())
     if not sizes:
         return
     yield resized(example, spatial={axis: size + 1 for axis, size in enumerate(sizes)})
     if len(sizes) > 1:
         yield resized(example, spatial={0: sizes[0] + 1})
-    if min(sizes) > 8:
-        yield resized(example, spatial={axis: size - 1 for axis, size in enumerate(sizes)})
 
 
 def smaller(example: tuple[object, ...]) -> tuple[object, ...]:

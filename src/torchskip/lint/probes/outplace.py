@@ -1,4 +1,4 @@
-"""Run a forward with every in-place operation made out of place: what would the join get?
+"""Run a forward with every in-place operation made out of place, to see what a join would get.
 
 An in-place activation returns the tensor it overwrote, so a trace cannot tell `x = relu_(x)`
 from `y = relu_(x)` followed by a use of `x`. Run out of place, the two differ.
@@ -18,7 +18,48 @@ __all__ = ["OutOfPlace"]
 
 # Names ending in an underscore that do not compute: they change what a tensor is.
 _KEPT = frozenset(
-    ["requires_grad_", "retain_grad_", "detach_", "resize_", "resize_as_", "set_", "rename_", "share_memory_", "squeeze_", "unsqueeze_", "transpose_", "t_", "swapaxes_", "swapdims_", "as_strided_", "copy_", "fill_", "zero_", "normal_", "uniform_", "bernoulli_", "random_", "exponential_", "geometric_", "cauchy_", "log_normal_", "index_fill_", "masked_fill_", "index_copy_", "index_add_", "scatter_", "scatter_add_", "index_put_", "put_", "apply_", "map_", "map2_", "trunc_normal_", "kaiming_normal_", "xavier_uniform_"]
+    [
+        "requires_grad_",
+        "retain_grad_",
+        "detach_",
+        "resize_",
+        "resize_as_",
+        "set_",
+        "rename_",
+        "share_memory_",
+        "squeeze_",
+        "unsqueeze_",
+        "transpose_",
+        "t_",
+        "swapaxes_",
+        "swapdims_",
+        "as_strided_",
+        "copy_",
+        "fill_",
+        "zero_",
+        "normal_",
+        "uniform_",
+        "bernoulli_",
+        "random_",
+        "exponential_",
+        "geometric_",
+        "cauchy_",
+        "log_normal_",
+        "index_fill_",
+        "masked_fill_",
+        "index_copy_",
+        "index_add_",
+        "scatter_",
+        "scatter_add_",
+        "index_put_",
+        "put_",
+        "apply_",
+        "map_",
+        "map2_",
+        "trunc_normal_",
+        "kaiming_normal_",
+        "xavier_uniform_",
+    ]
 )
 _AUGMENTED = {
     f"__i{name}__": getattr(torch.Tensor, f"__{name}__")

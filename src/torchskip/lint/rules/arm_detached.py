@@ -19,8 +19,9 @@ arm uses are never trained at all.
 
     skips.append(x)
 
-The straight-through estimator, `x + (q - x).detach()`, is meant and is not reported, nor are
-targets and probes that never join the stream again.
+Cuts that are meant are not reported: the straight-through estimator, `x + (q - x).detach()`; a
+scaled gradient, `a * x + b * x.detach()`, where no arm holds a layer; a prediction that is fed
+back detached and trained by a loss of its own; frozen layers.
 
 ## References
 jantic/DeOldify#116; PRBonn/lidar-bonnetal#99; He et al., *Identity Mappings in Deep Residual
@@ -37,7 +38,7 @@ from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.joins import Join, joins, way
-from torchskip.lint.ops import ADDS, CONCATS, is_layer, name
+from torchskip.lint.ops import ADDS, CONCATS, FORMS, is_layer, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, plural, shape
 
@@ -74,31 +75,37 @@ def _judge(run: Pass, join: Join) -> Iterator[Finding]:
     for value in join.values:
         if flow.value(value).requires_grad is not False or not carries:
             continue
-        cut = _cut(flow, join.split, value)
+        split, other = max((_common(flow, value, v), v) for v in carries)
         sizes = flow.value(value).shape
+        cut = _cut(flow, split, value)
         if cut is None or len(sizes) < 2 or _straight_through(flow, join, value):
             continue
         if any(len(flow.value(v).shape) != len(sizes) for v in carries):
             continue
-        trained = sorted(
+        layers = [n for n in flow.nodes_between(split, value) if is_layer(n)]
+        untrained = sorted(
             {
                 c.name
-                for n in flow.nodes_between(join.split, value)
+                for n in layers
+                if not _trained(flow, n)
                 for c in n.constants
-                if c.name and is_layer(n)
+                if c.name and _learns(run, c.name)
             }
         )
-        role = "branch" if trained else "shortcut"
+        bypass = not layers and any(is_layer(n) for n in flow.nodes_between(split, other))
+        if not untrained and not bypass:
+            continue
+        role = "branch" if layers else "shortcut"
         how = "runs under torch.no_grad" if not cut.grad else f"is detached by {called(cut)}"
-        untrained = (
-            f"; {plural(len(trained), 'parameter tensor')} on it are never trained"
-            if trained
+        effect = (
+            f"; {plural(len(untrained), 'parameter tensor')} on it are never trained"
+            if untrained
             else ""
         )
         yield RULE.at(
             cut,
             f"the {role} {shape(sizes)} {how}: no gradient comes back through this arm of the "
-            f"join{untrained}",
+            f"join{effect}",
             join=join.node.source,
             arms=tuple(
                 way(flow, "detached" if v == value else "with gradient", join.split, v)
@@ -106,6 +113,32 @@ def _judge(run: Pass, join: Join) -> Iterator[Finding]:
             ),
             mends=(Mend("remove the detach (`detach()`, `.data`, `no_grad`) from this arm"),),
         )
+
+
+def _common(flow: Flow, a: int, b: int) -> int:
+    """The latest value that both were computed from."""
+    return (flow.ancestors[a] & flow.ancestors[b]).bit_length() - 1
+
+
+def _learns(run: Pass, name: str) -> bool:
+    return any(p.name == name and p.requires_grad and not p.buffer for p in run.graph.parameters)
+
+
+def _trained(flow: Flow, layer: Node) -> bool:
+    """Whether a gradient comes back to the layer from some output, by any way."""
+    ends = set(flow.graph.outputs)
+    todo = [v for v in layer.outputs if flow.value(v).requires_grad is not False]
+    seen = set(todo)
+    while todo:
+        value = todo.pop()
+        if value in ends:
+            return True
+        for reader in flow.reads(value):
+            for made in reader.outputs:
+                if made not in seen and flow.value(made).requires_grad is not False:
+                    seen.add(made)
+                    todo.append(made)
+    return False
 
 
 def _cut(flow: Flow, start: int, end: int) -> Node | None:
@@ -122,8 +155,15 @@ def _cut(flow: Flow, start: int, end: int) -> Node | None:
 
 def _straight_through(flow: Flow, join: Join, value: int) -> bool:
     """Whether the detached arm is a difference from the other arm: `x + (q - x).detach()`."""
-    others = {v for v in join.values if v != value}
+    others = {_raw(flow, v) for v in join.values if v != value}
     for node in flow.nodes_between(join.split, value):
-        if name(node) in {"sub", "rsub"} and others & set(node.inputs):
+        if name(node) in {"sub", "rsub"} and others & {_raw(flow, v) for v in node.inputs}:
             return True
     return False
+
+
+def _raw(flow: Flow, value: int) -> int:
+    """The value before it was detached or changed in form."""
+    while (node := flow.producer(value)) and name(node) in FORMS and len(node.inputs) == 1:
+        value = node.inputs[0]
+    return value

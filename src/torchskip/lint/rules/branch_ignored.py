@@ -93,9 +93,10 @@ def _could_join(evidence: Evidence, end: DeadEnd) -> bool:
         if not (node.module == scope or node.module.startswith(scope + ".") or not scope):
             continue
         for value in node.inputs:
-            if flow.value(value).shape == sizes and value in flow.live and node.outputs:
-                if any(v in flow.live for v in node.outputs) and value not in end.sink.inputs:
-                    return True
+            fits = flow.value(value).shape == sizes and value in flow.live
+            used = any(v in flow.live for v in node.outputs)
+            if fits and used and value not in end.sink.inputs:
+                return True
     return _is_stage(evidence, end)
 
 

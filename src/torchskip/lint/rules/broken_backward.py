@@ -39,7 +39,36 @@ from torchskip.lint.words import called, shape
 RULE = Rule("TS112", "broken-backward", "error", __doc__)
 # tools/autograd/derivatives.yaml: these formulas use `result`.
 _KEEPS_RESULT = frozenset(
-    ["relu", "sigmoid", "tanh", "exp", "sqrt", "rsqrt", "reciprocal", "_softmax", "softmax", "_log_softmax", "elu", "leaky_relu", "softplus", "hardtanh", "selu", "celu", "threshold", "clamp_min", "prod", "amax", "amin", "max", "min", "cumprod", "expm1", "tan", "max_pool2d_with_indices", "max_pool3d_with_indices"]
+    [
+        "relu",
+        "sigmoid",
+        "tanh",
+        "exp",
+        "sqrt",
+        "rsqrt",
+        "reciprocal",
+        "_softmax",
+        "softmax",
+        "_log_softmax",
+        "elu",
+        "leaky_relu",
+        "softplus",
+        "hardtanh",
+        "selu",
+        "celu",
+        "threshold",
+        "clamp_min",
+        "prod",
+        "amax",
+        "amin",
+        "max",
+        "min",
+        "cumprod",
+        "expm1",
+        "tan",
+        "max_pool2d_with_indices",
+        "max_pool3d_with_indices",
+    ]
 )
 _KEEPS_RESULT_IN_PLACE_ONLY = frozenset({"leaky_relu", "elu", "celu", "hardtanh", "threshold"})
 _KEEPS_INPUT = frozenset({"mul", "div", "pow", "silu", "gelu", "mish", "hardswish", "var", "abs"})

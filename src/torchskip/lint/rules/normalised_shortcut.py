@@ -32,6 +32,7 @@ from collections.abc import Iterator
 
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.flow import Flow
 from torchskip.lint.ops import FORMS, is_norm, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called
@@ -48,15 +49,12 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             continue
         join = graph.nodes[skip.join]
         value = skip.split
-        norm = flow.producer(value)
-        while norm is not None and len(norm.inputs) == 1 and name(norm) in FORMS:
-            value = norm.inputs[0]
-            norm = flow.producer(value)
+        norm = flow.producer(_bare(flow, value))
         if norm is None or not is_norm(norm) or not norm.inputs or not join.module:
             continue
         if not norm.module.startswith(join.module + "."):
             continue
-        raw = norm.inputs[0]
+        raw = _bare(flow, norm.inputs[0])
         maker = flow.producer(raw)
         outside = maker is None or not (maker.module + ".").startswith(join.module + ".")
         # Whatever else the block reads of its raw input shows that the wiring is meant.
@@ -69,3 +67,10 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 join=join.source,
                 mends=(Mend("normalise on the branch alone: `x + f(norm(x))`"),),
             )
+
+
+def _bare(flow: Flow, value: int) -> int:
+    """The value behind what only changes its form."""
+    while (maker := flow.producer(value)) and name(maker) in FORMS and len(maker.inputs) == 1:
+        value = maker.inputs[0]
+    return value

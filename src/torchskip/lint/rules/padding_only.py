@@ -54,6 +54,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             if seen >= cells:
                 continue
             first = next(layer for layer in layers if _outside(layer))
+            reach = tuple(d * (k - 1) for k, d in zip(first.kernel, first.dilation, strict=True))
             node = next(
                 n for n in flow.nodes_between(join.split, value) if n.module == first.module
             )
@@ -61,7 +62,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 node,
                 f"{cells - seen} of the {cells} cells of {shape(end)} see only padding: "
                 f"{first.module!r} pads by {_one(first.padding)} and its kernel reaches "
-                f"{_one(tuple(d * (k - 1) for k, d in zip(first.kernel, first.dilation, strict=True)))}",
+                f"{_one(reach)}",
                 join=join.node.source,
                 mends=(Mend("pad by at most dilation x (kernel - 1)"),),
             )

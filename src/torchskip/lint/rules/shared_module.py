@@ -26,6 +26,7 @@ Project-MONAI/MONAI#7802.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence
@@ -70,7 +71,7 @@ def _lines(evidence: Evidence, reported: set[str]) -> Iterator[Finding]:
         if len(first) < 2 or any(path == r or path.startswith(r + ".") for r in reported):
             continue
         ordered = [first[call] for call in sorted(first)]
-        for before, after in zip(ordered, ordered[1:], strict=False):
+        for before, after in pairwise(ordered):
             lines = (before.source, after.source)
             if before.inputs and before.inputs[:1] == after.inputs[:1]:
                 text = f"{path!r} runs twice on the same value: both arms hold the same layer"

@@ -62,7 +62,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             continue
         old = free.flow.value(twin.inputs[0])
         module = evidence.modules.get(writer.module)
-        fixes = ()
+        fixes: tuple[Edit, ...] = ()
         if module is not None and dict(module.attributes).get("inplace") is True:
             fixes = (Edit(writer.module, "inplace", False),)
         text = (

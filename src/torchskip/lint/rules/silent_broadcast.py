@@ -110,7 +110,8 @@ def _normalised(nodes: tuple[object, ...]) -> bool:
 
 def _becomes_gate(run: Pass, value: int) -> bool:
     """Whether the sum goes, through what keeps each element apart, into a squashing function."""
-    todo, seen = [value], set()
+    todo = [value]
+    seen: set[int] = set()
     while todo:
         here = todo.pop()
         for node in run.flow.reads(here):

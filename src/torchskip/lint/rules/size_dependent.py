@@ -1,8 +1,8 @@
 """The arms meet for the example's size and not for its neighbours.
 
 ## What it does
-Runs the model again with every spatial size one larger, with only the first one larger, and one
-smaller, and reports joins that then fail.
+Runs the model again with every spatial size one larger, and with only the first one larger, and
+reports joins that then fail.
 
 ## Why is this bad
 An odd size loses half a pixel at each stride: 33 pixels become 16, and two times 16 is 32. The

@@ -1,0 +1,117 @@
+"""`check` as a whole: bad input, suppression, selection, and the model left as it was."""
+
+import copy
+
+import pytest
+import torch
+from corpus.detached import HookedUNet
+from corpus.droppath import Block
+from net import Net, c2, seq
+from torch import nn
+
+from torchskip.errors import ArgumentError, SpecError
+from torchskip.lint.check import check
+
+X = torch.zeros(2, 4, 8, 8)
+
+
+class Hidden(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = c2()
+
+    def forward(self, x):
+        x = self.a(x)
+        return x + x  # torchskip: ignore[TS106]
+
+
+class HiddenOther(Hidden):
+    def forward(self, x):
+        x = self.a(x)
+        return x + x  # torchskip: ignore[TS101, TS2]
+
+
+class HiddenAll(Hidden):
+    def forward(self, x):
+        x = self.a(x)
+        return x + x  # torchskip: ignore
+
+
+@pytest.mark.parametrize(("kind", "codes", "hidden"), [(Hidden, [], 1), (HiddenOther, ["TS106"], 0), (HiddenAll, [], 1)])
+def test_a_comment_hides_a_finding(kind, codes, hidden):
+    report = check(kind(), X)
+    assert ([f.code for f in report.findings], report.suppressed) == (codes, hidden)
+
+
+def test_selection():
+    model = Net(lambda s, x: (y := s.a(x).relu()) + y, a=c2())
+    assert [f.code for f in check(model, X).findings] == ["TS106"]
+    assert check(model, X, ignore=["TS1"]).findings == ()
+    assert check(model, X, select=["TS2", "TS3"]).findings == ()
+    with pytest.raises(SpecError, match=r"^'106' is no rule code; codes look like TS104, or TS1 for all errors$"):
+        check(model, X, ignore=["106"])
+
+
+def test_exit_codes():
+    report = check(Net(lambda s, x: x + s.a(x).relu(), a=c2()), X)
+    assert [f.severity for f in report.findings] == ["note"]
+    assert (report.exit_code(), report.exit_code("warning"), report.exit_code("note")) == (0, 0, 1)
+
+
+def test_the_example_must_fit():
+    with pytest.raises(ArgumentError, match=r"^Sequential does not take the example \(4, 8\): RuntimeError: "):
+        check(seq(c2()), torch.zeros(4, 8))
+    with pytest.raises(ArgumentError, match="^check needs an example input; mend: "):
+        check(seq(c2()))
+    with pytest.raises(ArgumentError, match="^check needs a torch.nn.Module, got function$"):
+        check(lambda x: x, X)
+
+
+def test_a_model_that_raises_in_backward_is_still_checked():
+    class Broken(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            raise ValueError("no gradient today")
+
+    report = check(Net(lambda s, x: (y := Broken.apply(s.a(x))) + y, a=c2()), X)
+    assert [(f.code, f.message) for f in report.findings] == [
+        ("TS106", "a value is added to itself: both operands are the same (2, 4, 8, 8), the result "
+         "is 2x it and no branch takes part"),
+        ("TS112", "backward fails: ValueError: no gradient today"),
+    ]  # fmt: skip
+
+
+def test_a_failure_does_not_stop_the_other_rules():
+    model = seq(Net(lambda s, x: (y := s.a(x)) + y, a=c2()), c2(5, 4))
+    assert [f.code for f in check(model, X).findings] == ["TS100", "TS106"]
+
+
+@pytest.mark.parametrize("model", [lambda: HookedUNet(True), lambda: seq(Block("sum"), nn.BatchNorm2d(4))])
+def test_the_model_comes_back_as_it_was(model):
+    model = model().train()
+    shape = (2, 4, 16, 16)
+    model(torch.randn(shape)).sum().backward()
+    state = copy.deepcopy(model.state_dict())
+    gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    hooks = [len(m._forward_hooks) for m in model.modules()]
+    modes = [m.training for m in model.modules()]
+    seed = torch.get_rng_state()
+    check(model, torch.zeros(shape), verify_mends=True)
+    assert torch.equal(seed, torch.get_rng_state())
+    assert all(torch.equal(a, b) for a, b in zip(state.values(), model.state_dict().values(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(gradients, [p.grad for p in model.parameters() if p.grad is not None], strict=True))
+    assert [len(m._forward_hooks) for m in model.modules()] == hooks
+    assert [m.training for m in model.modules()] == modes
+
+
+def test_the_report_says_what_ran():
+    report = check(seq(c2(), nn.ReLU()), X)
+    assert [(r.name, r.outcome) for r in report.ran][:2] == [
+        ("evaluation", "2 operations"),
+        ("training, batch 5", "2 operations"),
+    ]
+    assert str(report) == "Sequential: 0 skip connections, nothing found"

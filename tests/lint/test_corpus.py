@@ -1,0 +1,34 @@
+"""Real public bugs are named by the right rule; their mended twins raise no error."""
+
+import pytest
+import torch
+from corpus import CASES, CLEAN
+
+from torchskip.lint.check import check
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_a_real_bug_is_named(case):
+    torch.manual_seed(0)
+    report = check(case.buggy(), *case.example(), select=[case.rule])
+    assert case.rule in {finding.code for finding in report.findings}, case.reference
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_its_mended_twin_is_not(case):
+    torch.manual_seed(0)
+    report = check(case.mended(), *case.example(), select=[case.rule, "TS1"])
+    wrong = [f for f in report.findings if f.code == case.rule or f.severity == "error"]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("clean", CLEAN, ids=lambda c: c.name)
+def test_a_correct_model_has_no_error(clean):
+    torch.manual_seed(0)
+    report = check(clean.model(), *clean.example(), select=["TS1"])
+    assert [f for f in report.findings if f.severity == "error"] == [], clean.why
+
+
+def test_names_are_unique():
+    names = [c.name for c in (*CASES, *CLEAN)]
+    assert len(names) == len(set(names))

@@ -1,0 +1,129 @@
+"""Whole findings, word for word."""
+
+import torch
+import torch.nn.functional as F
+from corpus.inplace import ReluFirst
+from corpus.joins import Tutorial
+from net import Net, c2, seq
+from torch import nn
+
+from torchskip.lint.check import check
+from torchskip.lint.finding import Edit, Mend
+
+
+def only(code, model, *shapes, **kwargs):
+    torch.manual_seed(0)
+    report = check(model, *(torch.zeros(s) for s in shapes), select=[code], **kwargs)
+    (finding,) = report.findings
+    return finding
+
+
+def test_the_tutorial():
+    finding = only("TS101", Tutorial(False), (1, 3, 32, 32), verify_mends=True)
+    assert finding.message == (
+        "cannot add branch (1, 3, 11, 11) and shortcut (1, 3, 32, 32): 11 against 32 on axis 2, "
+        "11 against 32 on axis 3; the branch parts at step 1, convolution 'conv_layer1': "
+        "(1, 3, 32, 32) to (1, 6, 18, 18)"
+    )
+    branch, shortcut = finding.arms
+    assert [(s.op, s.module, s.shape) for s in branch.steps] == [
+        ("convolution", "conv_layer1", (1, 6, 18, 18)),
+        ("relu", "relu", (1, 6, 18, 18)),
+        ("convolution", "conv_layer2", (1, 3, 11, 11)),
+        ("relu", "relu2", (1, 3, 11, 11)),
+    ]
+    assert (branch.role, branch.parts, shortcut.role, shortcut.steps) == ("branch", 0, "shortcut", ())
+    assert [(m.text, m.verified) for m in finding.mends] == [
+        ("set 'conv_layer1': stride=1, padding=0 and 'conv_layer2': stride=1, padding=1", True),
+        (
+            "write `Skip(self.conv_layer1, self.relu, self.conv_layer2, self.relu2, "
+            "shortcut='auto')`: the derived shortcut brings (1, 3, 32, 32) to the branch's "
+            "(1, 3, 11, 11)",
+            True,
+        ),
+        (
+            "write `Skip(self.conv_layer1, self.relu, self.conv_layer2, self.relu2, "
+            "keep='input')`: the branch is brought back, pixel-aligned, and the result keeps "
+            "(1, 3, 32, 32)",
+            True,
+        ),
+    ]
+    assert finding.source.text == "return input + x"
+    assert finding.mends[0].edits[0] == Edit("conv_layer1", "stride", (1, 1))
+
+
+def test_forty_of_the_tutorials_cells_see_only_padding():
+    finding = only("TS206", Tutorial(False), (1, 3, 32, 32))
+    assert finding.message == (
+        "40 of the 121 cells of (1, 3, 11, 11) see only padding: 'conv_layer1' pads by 2 and its "
+        "kernel reaches 1"
+    )
+
+
+def test_an_overwritten_shortcut():
+    finding = only("TS104", seq(c2(), ReluFirst(True)), (2, 4, 8, 8), verify_mends=True)
+    assert (finding.module, finding.message) == (
+        "1.conv.0",
+        "relu in '1.conv.0' overwrites the shortcut (2, 4, 8, 8) before it is joined: the add "
+        "gets the result of relu instead of its input",
+    )
+    assert finding.join.text == "out += x"
+    assert finding.mends == (
+        Mend(
+            "set `inplace=False` on '1.conv.0', or call `torchskip.mend(model)`",
+            (Edit("1.conv.0", "inplace", False),),
+            verified=True,
+        ),
+    )
+
+
+def test_equal_lines_are_one_finding():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = c2()
+
+        def forward(self, x):
+            x = self.a(x)
+            return x + x
+
+    finding = only("TS106", seq(Twice(), Twice(), Twice()), (2, 4, 8, 8))
+    assert (finding.module, finding.also) == ("0", ("1", "2"))
+    assert finding.message == (
+        "a value is added to itself: both operands are the same (2, 4, 8, 8), the result is 2x "
+        "it and no branch takes part"
+    )
+
+
+def test_a_size_that_does_not_fit():
+    class Small(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.enc, self.mid, self.dec = c2(), c2(), c2(8)
+
+        def forward(self, x):
+            e = self.enc(x)
+            m = F.interpolate(self.mid(F.max_pool2d(e, 2)), scale_factor=2)
+            return self.dec(torch.cat([e, m], 1))
+
+    finding = only("TS102", Small(), (2, 4, 8, 8))
+    assert finding.severity == "warning"
+    assert finding.message == (
+        "fits (2, 4, 8, 8) and fails for (2, 4, 9, 9): cannot concatenate branch (2, 4, 8, 8) and "
+        "shortcut (2, 4, 9, 9): 8 against 9 on axis 2, 8 against 9 on axis 3; the branch parts at "
+        "step 1, max_pool2d: (2, 4, 9, 9) to (2, 4, 4, 4)"
+    )
+    assert [m.text for m in finding.mends] == [
+        "resize the branch to the shortcut: `F.interpolate(x, size=skip.shape[2:])` gives (9, 9) here",
+        "or pad the input to multiples of 2 and crop the output back",
+    ]
+
+
+def test_mends_of_a_strided_branch_are_verified():
+    model = seq(Net(lambda s, x: x + s.b(s.r(s.a(x))), a=c2(stride=2), r=nn.ReLU(), b=c2()))
+    finding = only("TS101", model, (2, 4, 9, 9), verify_mends=True)
+    assert [(m.text.partition(":")[0], m.verified) for m in finding.mends] == [
+        ("set '0.a'", True),
+        ("write `Skip(self.0.a, self.0.r, self.0.b, shortcut='auto')`", True),
+        ("write `Skip(self.0.a, self.0.r, self.0.b, keep='input')`", True),
+    ]
