@@ -34,11 +34,13 @@ def comparison() -> Comparison:
         for seed in (0, 1)
         for network, level in (("plain", 0.01), ("residual", 1.0))
     ]
-    return Comparison(tuple(runs), Plan(), "a <b> & c", "torchskip demo --seed 1", {"torch": "2"})
+    return Comparison(
+        tuple(runs), Plan(), "a <b> & c", 1000, "torchskip demo --seed 1", {"torch": "2"}
+    )
 
 
 def test_the_page_needs_nothing_else(comparison):
-    page = to_html(comparison, 1000)
+    page = to_html(comparison)
     links = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", page)
     assert {link for link in links if not link.startswith("#")} == {"results.json"}
     assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", page)
@@ -48,7 +50,7 @@ def test_the_page_needs_nothing_else(comparison):
 
 
 def test_names_are_escaped_and_ids_are_unique(comparison):
-    page = to_html(comparison, 1000)
+    page = to_html(comparison)
     assert "a &lt;b&gt; &amp; c" in page
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
@@ -57,7 +59,7 @@ def test_names_are_escaped_and_ids_are_unique(comparison):
 
 
 def test_the_curves_take_the_colours_of_the_page(comparison):
-    page = to_html(comparison, 1000)
+    page = to_html(comparison)
     drawn = "".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL))
     assert {"var(--plain)", "var(--residual)"} <= set(re.findall(r"var\(--\w+\)", drawn))
     assert not re.findall(r"(?:fill|stroke): #(?!000000)\w{6}", drawn)
@@ -74,23 +76,23 @@ def test_every_tag_is_closed(comparison):
         def handle_endtag(self, tag):
             assert unclosed.pop() == tag
 
-    Tags().feed(to_html(comparison, 1000))
+    Tags().feed(to_html(comparison))
     assert unclosed == []
 
 
 def test_a_diverged_run_is_shown_as_such(comparison, tmp_path):
     broken = run("plain", 56, count=0, status="diverged")
-    broken = Comparison((broken, run("residual", 56)), Plan(), "i", "c", {})
-    assert '<span class="odd">diverged</span>' in to_html(broken, 1000)
-    write_report(broken, 1000, tmp_path)
+    broken = Comparison((broken, run("residual", 56)), Plan(), "i", 1000, "c", {})
+    assert '<span class="odd">diverged</span>' in to_html(broken)
+    write_report(broken, tmp_path)
 
 
 def test_results_come_back_equal(comparison, tmp_path):
-    page = write_report(comparison, 1000, tmp_path / "new" / "out")
+    page = write_report(comparison, tmp_path / "new" / "out")
     record = json.loads((page.parent / "results.json").read_text())
     runs = tuple(map(Run.from_record, record["runs"]))
     assert Comparison(**record | {"runs": runs, "plan": Plan(**record["plan"])}) == comparison
-    assert page.read_text() == to_html(comparison, 1000)
+    assert page.read_text() == to_html(comparison)
     assert sorted(p.name for p in page.parent.iterdir()) == ["report.html", "results.json"]
 
 
@@ -107,7 +109,7 @@ CHROMIUM = shutil.which("chromium")
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_a_browser_opens_the_page_without_complaint(comparison, tmp_path):
-    page = write_report(comparison, 1000, tmp_path)
+    page = write_report(comparison, tmp_path)
     log = tmp_path / "log"
     flags = "--headless --no-sandbox --disable-gpu --no-first-run --disable-component-update "
     flags += "--disable-background-networking --disable-sync --enable-logging --v=0 --dump-dom"

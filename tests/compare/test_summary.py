@@ -17,7 +17,7 @@ def run(network, accuracy, depth=56, seed=0, gradient=0.1, status="finished"):
 
 
 def comparison(*runs):
-    return Comparison(runs, Plan(), "images", "command", {})
+    return Comparison(runs, Plan(), "images", 1000, "command", {})
 
 
 def test_newcombe_1998_table_ii():
@@ -60,7 +60,7 @@ GRADIENT = (
 
 def test_the_headline_says_what_was_found_whatever_it_is():
     def said(plain, residual):
-        return headline(comparison(run("plain", plain), run("residual", residual)), 1000)
+        return headline(comparison(run("plain", plain), run("residual", residual)))
 
     assert said(0.444, 0.79) == (
         "At depth 56 skips gain 34.6 points",
@@ -75,14 +75,14 @@ def test_the_headline_over_seeds_and_the_greatest_depth():
     runs = [run(n, 0.9, 20) for n in ("plain", "residual")]
     for seed, (plain, residual) in enumerate([(0.4, 0.8), (0.5, 0.8), (0.45, 0.8)]):
         runs += [run("plain", plain, seed=seed), run("residual", residual, seed=seed)]
-    title, numbers = headline(comparison(*runs), 1000)
+    title, numbers = headline(comparison(*runs))
     assert title == "At depth 56 skips gain 35.0 points"
     assert "over 3 seeds: +22.6 to +47.4 points" in numbers
 
 
 def test_the_headline_names_a_diverged_training():
     broken = replace(run("plain", 0.1), status="diverged", steps=())
-    title, numbers = headline(comparison(broken, run("residual", 0.8)), 1000)
+    title, numbers = headline(comparison(broken, run("residual", 0.8)))
     assert title == "At depth 56 a training diverged"
     assert "nan" not in numbers
 

@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from torchskip.cli.bench import Bench
     from torchskip.cli.check import Check
+    from torchskip.cli.compare import Compare
     from torchskip.cli.demo import Demo
     from torchskip.cli.explain import Explain
     from torchskip.cli.export import Export
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs: dict[str, Callable[..., Verb]] = {
         "bench": Bench,
         "check": Check,
+        "compare": Compare,
         "demo": Demo,
         "explain": Explain,
         "export": Export,

@@ -61,7 +61,7 @@ class Demo:
         console.rule("With and without skips, on real images", align="left")
         comparison = run_demo(images, out=self.out, seed=self.seed, console=console)
         console.print(results(comparison))
-        for sentence in headline(comparison, len(images.test)):
+        for sentence in headline(comparison):
             console.print(sentence)
         console.print(Text(f"report  {self.out / 'report.html'}"))
         return 0

@@ -67,8 +67,9 @@ def run_demo(
         runs=runs,
         plan=plan,
         images=images.describe(),
+        test_images=len(images.test),
         command=command_line(),
         environment=environment(),
     )
-    write_report(comparison, len(images.test), Path(out))
+    write_report(comparison, Path(out))
     return comparison

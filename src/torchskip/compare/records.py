@@ -94,6 +94,7 @@ class Comparison:
     runs: tuple[Run, ...]
     plan: Plan
     images: str
+    test_images: int
     command: str
     environment: Mapping[str, str]
 

@@ -31,12 +31,12 @@ def to_table(comparison: Comparison) -> Table:
     return table
 
 
-def to_html(comparison: Comparison, images: int, numbers: str = "results.json") -> str:
-    """Return the page. `images` is the number of test images, `numbers` the file it links to."""
+def to_html(comparison: Comparison, numbers: str = "results.json") -> str:
+    """Return the page, with a link to the file `numbers`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     found = groups(comparison)
-    title, sentence = headline(comparison, images)
+    title, sentence = headline(comparison)
     templates = Environment(
         loader=PackageLoader("torchskip.compare", "."),
         autoescape=True,
@@ -55,7 +55,7 @@ def to_html(comparison: Comparison, images: int, numbers: str = "results.json") 
     )
 
 
-def write_report(comparison: Comparison, images: int, out: Path) -> Path:
+def write_report(comparison: Comparison, out: Path) -> Path:
     """Write `report.html` and `results.json` into `out`, each whole or not at all.
 
     Raises:
@@ -65,7 +65,7 @@ def write_report(comparison: Comparison, images: int, out: Path) -> Path:
     record = to_json(comparison.to_record())
     write(out / "results.json", record)
     page = out / "report.html"
-    write(page, to_html(comparison, images))
+    write(page, to_html(comparison))
     return page
 
 

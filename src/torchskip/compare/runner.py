@@ -72,6 +72,8 @@ def compare(
         )
     images = shrink(images, experiment.side)
     twins = twins or CifarTwins(images.shape[0], len(images.classes), experiment.width)
+    for depth in experiment.depths:
+        twins(depth, experiment.first_seed)  # an impossible depth is refused before any training
     fabric = make_fabric(
         experiment.plan,
         accelerator=experiment.accelerator,
@@ -92,11 +94,12 @@ def compare(
         runs=runs,
         plan=experiment.plan,
         images=images.describe(),
+        test_images=len(images.test),
         command=command_line(),
         environment=environment(fabric.device if alone else "cpu"),
     )
     if fabric.is_global_zero:
-        write_report(comparison, len(images.test), experiment.out)
+        write_report(comparison, experiment.out)
     return comparison
 
 

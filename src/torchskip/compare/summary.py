@@ -112,10 +112,10 @@ def difference(plain: float, residual: float, images: int) -> Interval:
     return Interval(round(gap, 12), low, high, images)
 
 
-def headline(comparison: Comparison, images: int) -> tuple[str, str]:
+def headline(comparison: Comparison) -> tuple[str, str]:
     """Return what was found at the greatest depth, in a few words, and the numbers behind it.
 
-    `images` is the number of test images. With several seeds the interval is over the seeds.
+    With several seeds the interval is over the seeds, with one over the test images.
     """
     depth = max(run.depth for run in comparison.runs)
     both = pairs(comparison, depth)
@@ -123,11 +123,11 @@ def headline(comparison: Comparison, images: int) -> tuple[str, str]:
         return f"At depth {depth} no pair was trained", ""
     plain, residual = [p.test_accuracy for p, _ in both], [r.test_accuracy for _, r in both]
     gap = (
-        difference(plain[0], residual[0], images)
+        difference(plain[0], residual[0], comparison.test_images)
         if len(both) == 1
         else paired([r - p for p, r in zip(plain, residual, strict=True)])
     )
-    over = f"{len(both)} seeds" if len(both) > 1 else f"{images:,} test images"
+    over = f"{len(both)} seeds" if len(both) > 1 else f"{comparison.test_images:,} test images"
     numbers = (
         f"{100 * fmean(residual):.1f} % of the unseen images right with skips, "
         f"{100 * fmean(plain):.1f} % without (95 % interval of the difference over {over}: "

@@ -1,0 +1,40 @@
+"""`torchskip compare` from the command line to the report."""
+
+import pytest
+
+from torchskip.cli import main
+from torchskip.compare.train import Training
+
+QUICK = "compare --depths 8 --seeds 1 --width 4 --epochs 1 --train-per-class 20 --test-per-class 5"
+
+
+def test_it_trains_and_reports(tmp_path, capsys):
+    assert main([*QUICK.split(), "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "plain-8" in printed
+    assert "At depth 8 " in printed
+    assert f"report  {tmp_path}/report.html" in printed.replace("\n", "")
+    assert (tmp_path / "report.html").exists()
+
+
+def test_what_is_wrong_is_said_before_anything_is_trained(tmp_path, capsys):
+    assert main(["compare", "--data", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere' does not exist\n  mend: " in capsys.readouterr().err
+    assert main(["compare", "--depths", "20,21", "--out", str(tmp_path / "out")]) == 2
+    assert "depth is 21" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_comparison_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    def stop(self):
+        raise KeyboardInterrupt("plain-8-seed-0 was stopped and saved at step 1 of 3")
+
+    monkeypatch.setattr(Training, "_step", stop)
+    assert main([*QUICK.split(), "--out", str(tmp_path)]) == 130
+    assert "plain-8-seed-0 was stopped and saved at step 1 of 3" in capsys.readouterr().out
+
+
+def test_bad_numbers_are_misuse():
+    with pytest.raises(SystemExit) as caught:
+        main(["compare", "--depths", "a"])
+    assert caught.value.code == 2
