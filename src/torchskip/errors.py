@@ -11,6 +11,7 @@ __all__ = [
     "GeometryError",
     "MergeShapeError",
     "SpecError",
+    "SurgeryError",
     "TorchskipError",
 ]
 
@@ -110,3 +111,7 @@ class FuseError(TorchskipError, RuntimeError):
 
 class ExportError(TorchskipError, RuntimeError):
     """A model cannot be exported, or the exported file computes something else."""
+
+
+class SurgeryError(TorchskipError, RuntimeError):
+    """A model cannot be cut or bypassed as asked, or ran another way than when it was cut."""

@@ -6,8 +6,8 @@ import gc
 import inspect
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -35,7 +35,7 @@ class Attempt:
     """A model with its example, ready to run on any rung.
 
     `careful` gives the meta rung up where autocast would change types; `confirmed` says of
-    the last failure that real tensors fail alike.
+    the last failure that real tensors fail alike; `witness` makes a context to run inside.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Attempt:
         self.training = training
         self.careful = False
         self.confirmed = False
+        self.witness: Callable[[Recorder], AbstractContextManager[Any]] = nullcontext
 
     @property
     def without_data(self) -> bool:
@@ -84,7 +85,7 @@ class Attempt:
                     recorder.begin(tensor, name)
                 with opaque(recorder):
                     try:
-                        with stand_ins.mode or nullcontext(), recorder:
+                        with stand_ins.mode or nullcontext(), recorder, self.witness(recorder):
                             recorder.end(model(*args, **kwargs))
                     except (Exception, _AutocastMet) as caught:
                         error = caught

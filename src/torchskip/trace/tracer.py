@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -11,9 +13,10 @@ from torch import nn
 
 from torchskip.graph import Failure, Graph
 from torchskip.trace.attempt import Attempt
+from torchskip.trace.record import Recorder
 from torchskip.trace.standin import Rung
 
-__all__ = ["trace"]
+__all__ = ["trace", "unwrapped", "witnessed"]
 
 # `nn.Module.__call__` and the model's tables are swapped while a pass runs.
 _LOCK = threading.RLock()
@@ -51,10 +54,27 @@ def trace(
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"trace needs a torch.nn.Module, got {type(model).__name__}")
-    attempt = Attempt(_unwrapped(model), example, kwargs, training)
+    attempt = Attempt(unwrapped(model), example, kwargs, training)
     with _LOCK:
         if device != "auto":
             return _either_way(attempt, device)
+        return _ladder(attempt)
+
+
+def witnessed(
+    model: nn.Module,
+    example: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    witness: Callable[[Recorder], AbstractContextManager[Any]],
+    training: bool | None = None,
+) -> Graph:
+    """Trace with ``witness(recorder)`` entered around every pass; the last pass is the graph's.
+
+    A graph says what ran; a witness also sees who asked for it, such as the call in Python.
+    """
+    attempt = Attempt(unwrapped(model), example, kwargs, training)
+    attempt.witness = witness
+    with _LOCK:
         return _ladder(attempt)
 
 
@@ -108,7 +128,7 @@ def _same(before: Failure, now: Failure) -> bool:
     )
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
+def unwrapped(model: nn.Module) -> nn.Module:
     """Return the model inside parallel wrappers and `torch.compile`."""
     wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel)
     while True:
