@@ -13,7 +13,9 @@ from torchskip.errors import TorchskipError
 
 def test_rounds_ratios_and_differences():
     net = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU()).eval()
-    done = bench(net, torch.rand(2, 3, 16, 16), runtimes=("eager", "channels-last", "fused"), rounds=3)
+    done = bench(
+        net, torch.rand(2, 3, 16, 16), runtimes=("eager", "channels-last", "fused"), rounds=3
+    )
     assert [t.runtime for t in done.timings] == ["eager", "channels-last", "fused"]
     assert all(len(t.seconds) == 3 and min(t.seconds) > 0 for t in done.timings)
     assert all(t.difference < 1e-5 for t in done.timings)
@@ -44,7 +46,8 @@ def test_refusals():
 
 def test_verb(capsys, tmp_path):
     (tmp_path / "made.py").write_text(
-        "from torch import nn\ndef make():\n    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())\n"
+        "from torch import nn\n\n"
+        "def make():\n    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())\n"
     )
     spec = f"{tmp_path}/made.py:make"
     words = ["--input", "1,3,16,16", "--runtimes", "eager", "fused", "--rounds", "2"]

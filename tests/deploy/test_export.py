@@ -26,7 +26,8 @@ def test_onnx_takes_other_sizes(tmp_path):
     net, x = model(), torch.rand(1, 3, 20, 24)
     done = export(net, x, tmp_path / "net.onnx")
     assert (done.dynamic, done.refused) == ("batch, height and width", ())
-    assert done.opset is not None and done.opset >= 17
+    assert done.opset is not None
+    assert done.opset >= 17
     session = onnxruntime.InferenceSession(str(tmp_path / "net.onnx"))
     for shape in ((1, 3, 20, 24), (5, 3, 33, 17)):
         x = torch.rand(shape)
@@ -39,7 +40,8 @@ def test_a_fixed_size_is_said(tmp_path):
     net = nn.Sequential(model(), nn.Flatten(), nn.Linear(4 * 8 * 8, 2)).eval()
     done = export(net, torch.rand(2, 3, 16, 16), tmp_path / "net.onnx")
     assert done.dynamic == "batch"
-    assert len(done.refused) == 1 and done.refused[0].startswith("batch, height and width: ")
+    assert len(done.refused) == 1
+    assert done.refused[0].startswith("batch, height and width: ")
 
 
 def test_export_archive(tmp_path):
@@ -59,7 +61,9 @@ class Lies(nn.Module):
 
 def test_a_file_that_differs_is_not_written(tmp_path):
     (tmp_path / "net.onnx").write_text("the old one")
-    with pytest.raises(ExportError, match=r"differs from the model by 1\.0e\+00 .* nothing was written"):
+    with pytest.raises(
+        ExportError, match=r"differs from the model by 1\.0e\+00 .* nothing was written"
+    ):
         export(Lies().eval(), torch.rand(1, 3), tmp_path / "net.onnx")
     assert (tmp_path / "net.onnx").read_text() == "the old one"
     assert len(list(tmp_path.iterdir())) == 1
@@ -74,7 +78,8 @@ def test_refusals(tmp_path):
 
 def test_verb(tmp_path, capsys, monkeypatch):
     (tmp_path / "made.py").write_text(
-        "from torch import nn\ndef make():\n    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())\n"
+        "from torch import nn\n\n"
+        "def make():\n    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())\n"
     )
     spec = f"{tmp_path}/made.py:make"
     file = tmp_path / "net.onnx"

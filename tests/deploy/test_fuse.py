@@ -81,7 +81,9 @@ def test_preactivation_becomes_a_clamp():
     net = settle(nn.Sequential(nn.MaxPool2d(2), norm, nn.ReLU(), nn.Conv2d(8, 4, 1)))
     norm.weight.data.copy_(torch.tensor([1.0, -2, 0.5, 3, -0.3, 1, 1, 1]))
     fused = check(net, torch.randn(2, 8, 8, 8))
-    assert torch.ops.aten.clamp.Tensor in targets(fused) or torch.ops.aten.clamp_.Tensor in targets(fused)
+    assert torch.ops.aten.clamp.Tensor in targets(fused) or torch.ops.aten.clamp_.Tensor in targets(
+        fused
+    )
     assert torch.ops.aten.relu.default not in targets(fused)
     norm.weight.data[0] = 1e-6  # the threshold would be a million away
     kept = check(net, torch.randn(2, 8, 8, 8)).report.kept
@@ -104,7 +106,9 @@ def test_every_rank_and_transposed(rank):
 
 
 def test_sizes_other_than_the_example():
-    net = settle(nn.Sequential(bottleneck(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3)))
+    net = settle(
+        nn.Sequential(bottleneck(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3))
+    )
     fused = fuse(net, torch.randn(1, 16, 8, 8))
     for shape in ((1, 16, 8, 8), (7, 16, 9, 5), (0, 16, 8, 8), (300, 16, 31, 33)):
         x = torch.randn(shape)
@@ -119,12 +123,12 @@ def test_a_fixed_size_is_an_error_that_says_so():
     with pytest.raises(FuseError, match=r"fused for \(2, 3, 8, 8\), got \(2, 3, 9, 8\)") as error:
         fused(torch.randn(2, 3, 9, 8))
     assert "takes any batch size, the example's height and width only" in str(error.value)
-    with pytest.raises(FuseError, match="fused for torch.float32 inputs, got torch.float64"):
+    with pytest.raises(FuseError, match=r"fused for torch\.float32 inputs, got torch\.float64"):
         fused(torch.randn(2, 3, 8, 8).double())
 
 
 class Padded(nn.Module):
-    """Pads to a multiple of 4 in Python, as many decoders do: right for even sizes differs from odd."""
+    """Pads to a multiple of 4 in Python, as many decoders do."""
 
     def __init__(self):
         super().__init__()
@@ -196,7 +200,10 @@ class Restrides(nn.Module):
     [
         (Draws(), "draws random numbers"),
         (nn.Dropout(0.5).train(), "drops values at random|random numbers"),
-        (nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).train(), "writes to its own|normalises by the batch"),
+        (
+            nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).train(),
+            "writes to its own|normalises by the batch",
+        ),
         (Counts(), "writes to its own 'calls'"),
         (Branches(), "reads a value"),
         (Restrides(), "as_strided"),
@@ -263,7 +270,7 @@ def test_nested_inputs_and_outputs():
     example = {"pair": {"a": torch.randn(2, 3, 4, 4), "b": torch.randn(2, 3, 4, 4)}, "scale": 2.5}
     fused = fuse(net, example)
     ours, theirs = fused(**example), net(**example)
-    assert ours["name"] == "two" and ours["parts"][1][1] == 2.5
+    assert (ours["name"], ours["parts"][1][1]) == ("two", 2.5)
     torch.testing.assert_close(ours["sum"], theirs["sum"])
     torch.testing.assert_close(ours["parts"][1][0], theirs["parts"][1][0])
 
@@ -320,7 +327,8 @@ def test_without_onednn_the_same(monkeypatch):
 
 def test_onednn_is_tried_where_it_is():
     if torch.backends.mkldnn.is_available():
-        assert available(None, True, torch.float32) and available(None, False, torch.bfloat16)
+        assert available(None, True, torch.float32)
+        assert available(None, False, torch.bfloat16)
 
 
 def test_the_report_accounts_for_every_place():

@@ -42,7 +42,10 @@ class Export:
         found, _ = subjects(self.spec, self.input)
         if len(found) != 1:
             names = ", ".join(s.name for s in found)
-            raise SpecError(f"{self.spec!r} leads to {len(found)} models ({names}); mend: name one, file.py:Class")
+            raise SpecError(
+                f"{self.spec!r} leads to {len(found)} models ({names}); "
+                "mend: name one, file.py:Class"
+            )
         subject = found[0]
         done = export(subject.model.eval(), subject.example.tensors, self.file, to=self.to)
         print(json.dumps(done.record(), indent=2) if self.format == "json" else done)

@@ -75,7 +75,8 @@ class Bench:
         lines = [
             f"{self.model} {shapes} {self.dtype} on {self.device}, {self.threads} threads, "
             f"{rounds} interleaved rounds",
-            f"  {'runtime':15} {'median':>9} {'min':>9} {'max':>9}  {'speed':>6} {'ready':>8}  difference",
+            f"  {'runtime':15} {'median':>9} {'min':>9} {'max':>9}  {'speed':>6} {'ready':>8}"
+            "  difference",
         ]
         for t in self.timings:
             lines.append(
@@ -128,7 +129,9 @@ def _fused(s: _Subject) -> Run:
 
 
 def _compiled(s: _Subject) -> Run:
-    if s.inputs.tensors[0].device.type == "cpu" and not any(map(shutil.which, ("g++", "c++", "clang++", "cl"))):
+    if s.inputs.tensors[0].device.type == "cpu" and not any(
+        map(shutil.which, ("g++", "c++", "clang++", "cl"))
+    ):
         raise _Absent("no C++ compiler")
     compiled: nn.Module = torch.compile(copy.deepcopy(s.model), options={"freezing": True})  # type: ignore[assignment]
     torch._dynamo.reset()
@@ -183,6 +186,7 @@ def bench(
 
     Raises:
         TorchskipError: for a runtime that does not exist, or fewer than one round.
+
     """
     unknown = [r for r in runtimes if r not in RUNTIMES]
     if unknown or rounds < 1:

@@ -56,7 +56,8 @@ class Inputs:
     def manner(self) -> tuple[Any, ...]:
         """How the call is made: where its tensors stand, and everything that is no tensor."""
         tree = self.arguments, self.keywords
-        return tuple(name for name, _ in leaves(tree)), rebuild(tree, lambda _: "a tensor")
+        swap: Callable[[Tensor], Any] = lambda _: "a tensor"  # noqa: E731 - typed as Any
+        return tuple(name for name, _ in leaves(tree)), rebuild(tree, swap)
 
     def map(self, swap: Callable[[Tensor], Any]) -> Inputs:
         """Return the same call with other tensors."""
@@ -99,9 +100,9 @@ def capture(model: nn.Module, inputs: Inputs) -> Capture:
     return Capture(recorder.graph, recorder.constants, tuple(t.clone() for t in results), structure)
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, model: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.graph = fx.Graph()
         self.constants: dict[str, Tensor] = {}
         self._paths = {id(module): path for path, module in model.named_modules()}
@@ -147,7 +148,7 @@ class _Recorder(TorchDispatchMode):
         result = func(*args, **kwargs)
         if func in _RESTRIDES:
             # Adaptive pooling to one pixel ends so: it renames the strides of axes of size 1.
-            if before != _axes(result) or self._nodes.get(source) is None:
+            if before != _axes(result) or self._nodes.get(source) is None:  # type: ignore[no-untyped-call]
                 raise FuseError(
                     f"cannot fuse {self._where}: as_strided reads memory in a layout that "
                     "fusing changes\n  mend: use unfold, slicing or reshape"
@@ -172,7 +173,7 @@ class _Recorder(TorchDispatchMode):
         return self._node(value) if isinstance(value, Tensor) else value
 
     def _node(self, tensor: Tensor) -> fx.Node:
-        node = self._nodes.get(tensor)
+        node = self._nodes.get(tensor)  # type: ignore[no-untyped-call]
         if node is None:
             name = f"constant_{len(self.constants)}"
             node = self.graph.create_node("get_attr", name, name=name)
@@ -197,7 +198,7 @@ class _Recorder(TorchDispatchMode):
         storage = tensor.untyped_storage()
         if storage._cdata not in self._memories:
             self._memories[storage._cdata] = len(self._memories)
-            self._references.append(StorageWeakRef(storage))
+            self._references.append(StorageWeakRef(storage))  # type: ignore[no-untyped-call]
         return self._memories[storage._cdata]
 
     def _owner(self, tensor: Tensor) -> str | None:
@@ -212,7 +213,7 @@ class _Recorder(TorchDispatchMode):
     def _refuse(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Stop before an operator that a replay could not repeat."""
         name = func._schema.name.rpartition("::")[2]
-        known = [t for _, t in leaves((args, kwargs)) if self._nodes.get(t) is not None]
+        known = [t for _, t in leaves((args, kwargs)) if self._nodes.get(t) is not None]  # type: ignore[no-untyped-call]
         if name in _READS and known:
             raise FuseError(
                 f"cannot fuse {self._where}: its Python reads a value ({name}) that may decide "

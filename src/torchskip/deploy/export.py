@@ -1,4 +1,4 @@
-"""`export`: a model in a file for another runtime, compared with the original before it is there."""
+"""`export`: a model in a file for another runtime, compared with the original first."""
 
 from __future__ import annotations
 
@@ -89,6 +89,7 @@ def export(
 
     Raises:
         ExportError: when the model cannot be exported or the file computes something else.
+
     """
     if to not in ("onnx", "export", "openvino-ready"):
         raise ExportError(f"to={to!r} is unknown\n  mend: onnx, export or openvino-ready")
@@ -96,7 +97,9 @@ def export(
         raise ExportError("the model is in training mode\n  mend: model.eval() before export")
     inputs, destination = Inputs.of(example), Path(path)
     if not inputs.tensors:
-        raise ExportError("the example holds no tensor\n  mend: pass one, as torch.rand(1, 3, 224, 224)")
+        raise ExportError(
+            "the example holds no tensor\n  mend: pass one, as torch.rand(1, 3, 224, 224)"
+        )
     if not destination.parent.is_dir():
         raise ExportError(f"there is no directory {str(destination.parent)!r}")
     refused: list[str] = []
@@ -117,7 +120,11 @@ def export(
 
 
 def _write(
-    model: nn.Module, inputs: Inputs, draft: Path, to: Target, axes: Callable[[int], tuple[int, ...]]
+    model: nn.Module,
+    inputs: Inputs,
+    draft: Path,
+    to: Target,
+    axes: Callable[[int], tuple[int, ...]],
 ) -> int | None:
     def spec(value: Any) -> Any:
         if isinstance(value, Tensor):
@@ -132,7 +139,10 @@ def _write(
     several = inputs
     if 0 in axes(1) and all(t.dim() and t.shape[0] == 1 for t in inputs.tensors):
         several = other_size(inputs, batch=2)
-    shapes = {**_named(model, several.arguments, spec), **{k: spec(v) for k, v in several.keywords.items()}}
+    shapes = {
+        **_named(model, several.arguments, spec),
+        **{k: spec(v) for k, v in several.keywords.items()},
+    }
     try:
         with _quiet(), random_state(), torch.no_grad():
             program = torch.export.export(
@@ -153,7 +163,9 @@ def _write(
         raise ExportError(f"{type(error).__name__}: {_first_line(error)}") from error
 
 
-def _named(model: nn.Module, arguments: tuple[Any, ...], spec: Callable[[Any], Any]) -> dict[str, Any]:
+def _named(
+    model: nn.Module, arguments: tuple[Any, ...], spec: Callable[[Any], Any]
+) -> dict[str, Any]:
     import inspect
 
     names = list(inspect.signature(model.forward).parameters.values())
@@ -184,7 +196,9 @@ def _compare(
             with torch.no_grad(), random_state():
                 result = model(*attempt.arguments, **attempt.keywords)
         except Exception as error:
-            raise ExportError(f"the model itself fails at {shapes}: {_first_line(error)}") from error
+            raise ExportError(
+                f"the model itself fails at {shapes}: {_first_line(error)}"
+            ) from error
         truths = [t for _, t in leaves(result)]
         for runtime, run in runners.items():
             try:
@@ -224,7 +238,7 @@ def _runners(draft: Path, to: Target, inputs: Inputs) -> dict[str, Runner]:
 def onnx_runner(path: Path, threads: int = 0) -> Runner:
     """Return a function that runs an ONNX file in ONNX Runtime."""
     try:
-        import onnxruntime
+        import onnxruntime  # type: ignore[import-untyped]
     except ImportError as error:
         raise ExportError(
             "comparing needs onnxruntime\n  mend: pip install 'torchskip[export]'"
@@ -245,9 +259,12 @@ def onnx_runner(path: Path, threads: int = 0) -> Runner:
 
 def openvino_runner(path: Path, threads: int = 0, precision: str = "f32") -> Runner:
     """Return a function that runs an ONNX file in OpenVINO."""
-    import openvino
+    import openvino  # type: ignore[import-untyped]
 
-    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": precision,
+    }
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
     compiled = openvino.Core().compile_model(str(path), "CPU", settings)

@@ -13,10 +13,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["Affine", "Kernel", "Unfoldable", "after", "before", "compose", "diagonal", "parallel"]
+__all__ = [
+    "Affine",
+    "Kernel",
+    "Unfoldable",
+    "after",
+    "before",
+    "compose",
+    "diagonal",
+    "parallel",
+    "retype",
+]
 
 
-class Unfoldable(Exception):
+class Unfoldable(Exception):  # noqa: N818 - an answer, not a fault
     """Two maps are no single kernel; the message says why."""
 
 
@@ -87,7 +97,7 @@ def after(kernel: Kernel, affine: Affine) -> Kernel:
     weight = kernel.weight.double()
     if kernel.transposed:
         rows = scale.view(kernel.groups, 1, -1, *(1,) * kernel.spatial)
-        weight = (weight.unflatten(0, (kernel.groups, -1)) * rows).flatten(0, 1)
+        weight = (weight.unflatten(0, (kernel.groups, -1)) * rows).flatten(0, 1)  # type: ignore[no-untyped-call]
     else:
         weight = weight * scale.view(-1, 1, *(1,) * kernel.spatial)
     bias = shift if kernel.bias is None else kernel.bias.double() * scale + shift
@@ -105,10 +115,12 @@ def before(kernel: Kernel, affine: Affine) -> Kernel:
     columns = affine.scale.double().view(groups, 1, -1, *(1,) * kernel.spatial)
     taps = weight.flatten(2).sum(2) if kernel.spatial else weight
     moved = torch.einsum(
-        "goi,gi->go", taps.unflatten(0, (groups, -1)), shift.view(groups, -1)
+        "goi,gi->go",
+        taps.unflatten(0, (groups, -1)),  # type: ignore[no-untyped-call]
+        shift.view(groups, -1),
     ).flatten()
     bias = moved if kernel.bias is None else kernel.bias.double() + moved
-    weight = (weight.unflatten(0, (groups, -1)) * columns).flatten(0, 1)
+    weight = (weight.unflatten(0, (groups, -1)) * columns).flatten(0, 1)  # type: ignore[no-untyped-call]
     return replace(kernel, weight=weight.to(dtype), bias=bias.to(dtype))
 
 
@@ -173,3 +185,9 @@ def compose(shapes: Sequence[int], tensor: Tensor) -> Tensor | None:
     if any(n != 1 for axis, n in enumerate(full) if axis != 1) or full[1] not in (1, channels):
         return None
     return tensor.reshape(-1).expand(channels)
+
+
+def retype(value: Kernel, dtype: torch.dtype) -> Kernel:
+    """Return a kernel in another floating type."""
+    bias = None if value.bias is None else value.bias.to(dtype)
+    return replace(value, weight=value.weight.to(dtype), bias=bias)

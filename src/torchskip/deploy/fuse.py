@@ -61,6 +61,7 @@ def fuse(
     ['Convolution']
     >>> fused(torch.rand(4, 3, 20, 30)).shape
     torch.Size([4, 8, 18, 28])
+
     """
     start = time.perf_counter()
     _check_arguments(model, dtype)

@@ -77,7 +77,7 @@ def _example(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
 @cache
 def available(unary: Unary | None, binary: bool, dtype: torch.dtype) -> bool:
     """Say whether oneDNN does ``unary(conv(x) [+ other])`` here, as eager PyTorch does it."""
-    if not torch.backends.mkldnn.is_available() or dtype not in (torch.float32, torch.bfloat16):
+    if not torch.backends.mkldnn.is_available() or dtype not in (torch.float32, torch.bfloat16):  # type: ignore[no-untyped-call]
         return False
     if binary and unary is not None and unary.name != "relu":
         return False
@@ -109,7 +109,7 @@ def available(unary: Unary | None, binary: bool, dtype: torch.dtype) -> bool:
 
 @cache
 def _linear_available(unary: Unary | None, dtype: torch.dtype) -> bool:
-    if not torch.backends.mkldnn.is_available() or dtype not in (torch.float32, torch.bfloat16):
+    if not torch.backends.mkldnn.is_available() or dtype not in (torch.float32, torch.bfloat16):  # type: ignore[no-untyped-call]
         return False
 
     def make() -> tuple[Tensor, Tensor]:
@@ -165,6 +165,7 @@ class Convolution(_Prepacked):
         unary: the activation at the end.
         binary: whether an `other` is added first.
         overwrite: whether `other` is dead after this and takes the result.
+
     """
 
     def __init__(

@@ -94,6 +94,7 @@ class FusedModel(nn.Module):
     Attributes:
         report: what was fused, what was not and why, and the proof.
         code: the generated module; ``print(fused.code.code)`` shows what runs.
+
     """
 
     report: Report
@@ -137,7 +138,8 @@ class FusedModel(nn.Module):
                 parts = -(-batch // self.samples)
                 size = -(-batch // parts)
                 pieces = [
-                    self.code(*p) for p in zip(*(t.split(size) for t in tensors), strict=True)
+                    self.code(*p)
+                    for p in zip(*(t.split(size) for t in tensors), strict=True)  # type: ignore[no-untyped-call]
                 ]
                 results = [torch.cat(column) for column in zip(*pieces, strict=True)]
             return tuple(
@@ -170,7 +172,7 @@ class FusedModel(nn.Module):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self.code = executable(self.plan)
 
     def __repr__(self) -> str:

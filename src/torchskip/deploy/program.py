@@ -134,7 +134,7 @@ def fold_constants(program: Program) -> None:
             whole = node.meta.get("memory") not in written and not writing(node)
             if whole and all(n in values for n in inputs) and not _parts_written(node, written):
                 args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: values[n])
-                values[node] = node.target(*args, **kwargs)  # type: ignore[operator]
+                values[node] = node.target(*args, **kwargs)
     for node, value in values.items():
         readers = [u for u in node.users if u not in values]
         if node.op != "get_attr" and readers and isinstance(value, Tensor):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import operator
 from collections import defaultdict
+from typing import Any
 
 import torch
 from torch import fx
 
-from torchskip.deploy.chain import affine, kernel
-from torchskip.deploy.program import Program, aten, is_op, literal, viewing
+from torchskip.deploy.find import affine, kernel
+from torchskip.deploy.program import Program, aten, literal, viewing
 from torchskip.deploy.sizes import extent
 
 __all__ = ["overwrite", "peak_bytes", "samples_alone"]
@@ -43,18 +44,17 @@ def overwrite(program: Program) -> None:
         if node.op != "call_function" or literal(node):
             continue
         if node.target is kernel and len(node.args) == 2:
-            node.meta["overwrite"] = _dead(node.args[1], node, order) and not _reads(
-                node.args[0], node.args[1]
-            )
+            apart = node.args[0] is not node.args[1]
+            node.meta["overwrite"] = apart and _dead(node.args[1], node, order)
             continue
         packet = getattr(node.target, "overloadpacket", None)
         if packet not in _ELEMENTWISE:
             continue
-        inplace = getattr(_ELEMENTWISE[packet], node.target._overloadname, None)  # type: ignore[union-attr]
+        inplace = getattr(_ELEMENTWISE[packet], node.target._overloadname, None)
         first, *rest = node.args
-        if packet in _COMMUTE and rest and isinstance(rest[0], fx.Node) and not node.kwargs:
-            if not _takes(first, node, order) and _takes(rest[0], node, order):
-                first, rest = rest[0], [first, *rest[1:]]
+        swaps = packet in _COMMUTE and rest and not node.kwargs and not _takes(first, node, order)
+        if swaps and _takes(rest[0], node, order):
+            first, rest = rest[0], [first, *rest[1:]]
         if inplace is None or not _takes(first, node, order):
             continue
         if sum(n is first for n in (first, *rest)) > 1:
@@ -76,9 +76,7 @@ def _dead(value: object, node: fx.Node, order: dict[fx.Node, int]) -> bool:
     """Whether `value` owns its memory and nothing reads it after `node`."""
     if not isinstance(value, fx.Node) or value.op != "call_function" or literal(value):
         return False
-    if viewing(value) or value.target in (affine, extent):
-        return value.target is affine and _last(value, node, order)
-    return _last(value, node, order)
+    return not viewing(value) and value.target is not extent and _last(value, node, order)
 
 
 def _last(value: fx.Node, node: fx.Node, order: dict[fx.Node, int]) -> bool:
@@ -86,10 +84,6 @@ def _last(value: fx.Node, node: fx.Node, order: dict[fx.Node, int]) -> bool:
         order.get(user, math.inf) <= order[node] and not (viewing(user) and user is not node)
         for user in value.users
     )
-
-
-def _reads(first: object, second: object) -> bool:
-    return first is second
 
 
 # -- how many samples at once ---------------------------------------------------------------
@@ -120,22 +114,22 @@ def samples_alone(program: Program) -> bool:
     return all("shape" in n.meta and len(n.meta["shape"]) > 0 for n in (*inputs, *outputs))
 
 
-def _keeps_samples(node: fx.Node) -> bool:
+def _keeps_samples(node: Any) -> bool:
     packet = getattr(node.target, "overloadpacket", None)
     if packet in (aten.native_layer_norm,):
-        return len(node.args[1]) < len(node.all_input_nodes[0].meta["shape"])  # type: ignore[arg-type]
+        return len(node.args[1]) < len(node.all_input_nodes[0].meta["shape"])
     if packet in _PER_SAMPLE:
         return _constants_broadcast(node)
     if packet in _AXIS:
         axes = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
-        rank = len(node.meta["shape"]) if packet is aten.cat else len(node.args[0].meta["shape"])  # type: ignore[union-attr]
+        rank = len(node.meta["shape"]) if packet is aten.cat else len(node.args[0].meta["shape"])
         if axes is None:
             return False
-        listed = [axes] if isinstance(axes, int) else list(axes)  # type: ignore[call-overload]
+        listed = [axes] if isinstance(axes, int) else list(axes)
         return bool(listed) and all(isinstance(a, int) and a % rank != 0 for a in listed)
     if packet in (aten.view, aten.reshape, aten._unsafe_view, aten.expand):
         size = node.args[1]
-        lead = size[0] if isinstance(size, (list, tuple)) and size else None  # type: ignore[index]
+        lead = size[0] if isinstance(size, (list, tuple)) and size else None
         source = node.args[0]
         return (
             isinstance(lead, fx.Node)
@@ -144,14 +138,14 @@ def _keeps_samples(node: fx.Node) -> bool:
             and isinstance(source, fx.Node)
         )
     if packet is aten.permute:
-        return next(iter(node.args[1]), 1) == 0  # type: ignore[arg-type]
+        return next(iter(node.args[1]), 1) == 0
     if packet is aten.transpose:
-        return 0 not in [a % len(node.meta["shape"]) for a in node.args[1:]]  # type: ignore[operator]
+        return 0 not in [a % len(node.meta["shape"]) for a in node.args[1:]]
     if packet in (aten.unsqueeze, aten.squeeze, aten.split, aten.split_with_sizes, aten.chunk):
         axis = node.args[-1] if len(node.args) > 1 else 0
-        axes = [axis] if isinstance(axis, int) else list(axis)  # type: ignore[call-overload]
+        axes = [axis] if isinstance(axis, int) else list(axis)
         positional = packet in (aten.unsqueeze, aten.squeeze) or len(node.args) > 2
-        rank = len(node.args[0].meta["shape"]) + (packet is aten.unsqueeze)  # type: ignore[union-attr]
+        rank = len(node.args[0].meta["shape"]) + (packet is aten.unsqueeze)
         return positional and all(a % rank != 0 for a in axes)
     return False
 
@@ -187,8 +181,3 @@ def peak_bytes(program: Program) -> int:
 
 def _width(dtype: torch.dtype) -> int:
     return torch.empty(0, dtype=dtype).element_size()
-
-
-def conflicting(node: fx.Node) -> bool:
-    """Whether a node reads one value as both operands."""
-    return is_op(node, *_ELEMENTWISE) and len(set(node.all_input_nodes)) < len(node.all_input_nodes)

@@ -39,7 +39,7 @@ def extent(x: Tensor, start: int, stop: int, over: int, under: int) -> int:
     return size
 
 
-class Differs(Exception):
+class Differs(Exception):  # noqa: N818 - an answer, not a fault
     """Two captures are not one program at two sizes: where, and how they differ."""
 
 
