@@ -89,6 +89,7 @@ class Probes:
     outplace_difference: Callable[[], float | None] = lambda: None
     expectation: Callable[[str, tuple[int, ...]], float | None] = lambda path, shape: None
     unstable: Callable[[], bool] = lambda: False
+    reaches_input: Callable[[], bool] = lambda: False
     registered: Callable[[], tuple[tuple[str, ...], ...]] = lambda: ()
 
 
@@ -159,6 +160,11 @@ class Evidence:
     def unstable(self) -> bool:
         """Whether two evaluation passes on one input, with two random seeds, differ."""
         return self._probes.unstable()
+
+    @cached_property
+    def reaches_input(self) -> bool:
+        """Whether a gradient other than zero comes back to an input of the model."""
+        return self._probes.reaches_input()
 
     @cached_property
     def registered(self) -> tuple[tuple[str, ...], ...]:

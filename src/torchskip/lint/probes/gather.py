@@ -11,13 +11,13 @@ from torch import nn
 from torchskip.errors import ArgumentError
 from torchskip.graph import Graph
 from torchskip.lint.evidence import Probes, Real
-from torchskip.lint.probes import inputs
 from torchskip.lint.flow import products
+from torchskip.lint.probes import inputs
 from torchskip.lint.probes.bodies import bodies
 from torchskip.lint.probes.half import half
 from torchskip.lint.probes.modules import expectation, registered
 from torchskip.lint.probes.outplace import OutOfPlace
-from torchskip.lint.probes.real import difference, influence, real, unstable
+from torchskip.lint.probes.real import difference, influence, reaches_input, real, unstable
 from torchskip.lint.report import Ran
 from torchskip.skips import find_skips
 from torchskip.trace import trace
@@ -110,6 +110,7 @@ def gather(
         influence=lambda names: influence(model, small_example(), kwargs, names),
         expectation=lambda path, shape: expectation(model, path, shape),
         unstable=lambda: unstable(model, small_example(), kwargs),
+        reaches_input=lambda: reaches_input(model, small_example(), kwargs),
         registered=lambda: registered(model),
         bodies=lambda: bodies(model),
         find=find_skips,

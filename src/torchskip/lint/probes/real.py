@@ -16,7 +16,7 @@ from torchskip.lint.probes.outplace import OutOfPlace
 from torchskip.trace.restore import Snapshot, random_state
 from torchskip.trace.tree import leaves
 
-__all__ = ["borrowed", "difference", "influence", "real", "unstable"]
+__all__ = ["borrowed", "difference", "influence", "reaches_input", "real", "unstable"]
 
 Arguments = tuple[object, ...]
 
@@ -73,6 +73,32 @@ def real(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> Real |
         for name, gradient in zip(wanted, found, strict=True):
             gradients[name] = _kind(gradient)
         return Real(shapes_of(given), gradients, scales=tuple(scales))
+
+
+def _projection(outputs: list[Tensor]) -> Tensor:
+    """One number that depends on every number of the outputs, at random."""
+    generator = torch.Generator().manual_seed(1)
+    parts = [(t.float() * torch.randn(t.shape, generator=generator)).sum() for t in outputs]
+    return torch.stack(parts).sum()
+
+
+def reaches_input(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> bool:
+    """Whether a gradient other than zero comes back from the outputs to an input."""
+    if any(p.is_meta for p in model.parameters()):
+        return False
+    given = random_like(example)
+    starts = [t.requires_grad_() for t in given if isinstance(t, Tensor) and t.is_floating_point()]
+    with borrowed(model, training=True), torch.enable_grad():
+        try:
+            result = model(
+                *(t * 1 if isinstance(t, Tensor) and t.requires_grad else t for t in given),
+                **kwargs,
+            )
+            outputs = [t for _, t in leaves(result) if t.is_floating_point() and t.requires_grad]
+            found = torch.autograd.grad(_projection(outputs), starts, allow_unused=True)
+        except Exception:  # a model that does not run for real, or gives nothing to derive
+            return False
+    return any(gradient is not None and bool(gradient.any()) for gradient in found)
 
 
 def _scale(path: str, scales: list[tuple[str, float]]) -> Any:

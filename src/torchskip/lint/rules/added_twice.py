@@ -40,6 +40,8 @@ from torchskip.lint.rule import Rule
 from torchskip.lint.words import shape, times
 
 RULE = Rule("TS106", "added-twice", "error", __doc__)
+# `a + a.mT` symmetrises: a square transpose keeps the shape and moves the numbers.
+_KEEP = FORMS - {"permute", "transpose", "t", "as_strided"}
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -98,8 +100,8 @@ def _adds(node: Node) -> bool:
 
 
 def _form(flow: Flow, value: int) -> int:
-    """The value itself, behind what changes its form alone."""
-    while (node := flow.producer(value)) and name(node) in FORMS and len(node.inputs) == 1:
+    """The value itself, behind what neither moves a number nor changes the shape."""
+    while (node := flow.producer(value)) and name(node) in _KEEP and len(node.inputs) == 1:
         before = node.inputs[0]
         if flow.value(before).shape != flow.value(value).shape:
             break

@@ -1,8 +1,9 @@
 """A branch contributes nothing and cannot learn to.
 
 ## What it does
-Runs forward and backward with numbers and reports branches of which no parameter receives a
-gradient and no change of a parameter moves an output.
+Runs forward and backward with numbers and reports branches of which no weight receives a
+gradient, although the shortcut beside them carries one. Biases do not count: a branch of which
+only the last bias learns adds a constant.
 
 ## Why is this bad
 A zero scale is a good start for a branch as long as the scale learns (ReZero, zero-initialised
@@ -29,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torchskip.graph import Node, SkipPath
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.rule import Rule
@@ -38,12 +40,9 @@ RULE = Rule("TS205", "idle-branch", "warning", __doc__)
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    """Branches whose parameters all receive a zero gradient and move nothing."""
+    """Branches whose weights all receive a zero gradient."""
     real, run = evidence.real, evidence.eval
-    if real is None or not real.gradients:
-        return
-    zero = {name for name, kind in real.gradients.items() if kind == "zero"}
-    if not zero:
+    if real is None or "zero" not in real.gradients.values():
         return
     done: set[str] = set()
     for skip in run.skips:
@@ -52,24 +51,41 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         for arm in skip.arms:
             if arm.role != "branch":
                 continue
-            names = {
-                n
-                for node in run.flow.nodes_between(skip.split, arm.values[-1])
-                for c in node.constants
-                for n in c.names
-                if n in real.gradients
-            }
-            learning = {n for n in names if real.gradients[n] in {"flows", "nonfinite"}}
-            stuck = tuple(sorted(names & zero))
-            if learning or not stuck or not done.isdisjoint(stuck):
+            nodes = run.flow.nodes_between(skip.split, arm.values[-1])
+            kinds = {n: real.gradients[n] for n in _weights(nodes) if n in real.gradients}
+            stuck = sorted(n for n, kind in kinds.items() if kind == "zero")
+            if {"flows", "nonfinite"} & set(kinds.values()) or not stuck:
+                continue
+            if not done.isdisjoint(stuck) or not _stream_learns(evidence, skip, nodes):
                 continue
             done.update(stuck)
-            if evidence.influences(stuck):
-                continue
-            join = run.graph.nodes[skip.join]
             yield RULE.at(
-                join,
-                f"the branch adds nothing and cannot learn: all {plural(len(stuck), 'parameter')} "
-                "of it receive a zero gradient, and none of them moves an output",
+                run.graph.nodes[skip.join],
+                f"the branch adds nothing that depends on its input and cannot learn to: all "
+                f"{plural(len(stuck), 'weight tensor')} of it receive a zero gradient",
                 mends=(Mend("let exactly one factor start at zero, and make it a parameter"),),
             )
+
+
+def _weights(nodes: tuple[Node, ...]) -> set[str]:
+    """Names of the parameters that the operations read, biases left out."""
+    return {n for node in nodes for c in node.constants if c.argument != "bias" for n in c.names}
+
+
+def _stream_learns(evidence: Evidence, skip: SkipPath, branch: tuple[Node, ...]) -> bool:
+    """Whether a gradient comes back through the join, beside the branch.
+
+    Behind a zero-initialised output layer none does yet, whatever the branch is.
+    """
+    run, real = evidence.eval, evidence.real
+    ways = evidence.eval.flow.ancestors[run.graph.nodes[skip.join].outputs[0]]
+    inside = {node.index for node in branch}
+    before = tuple(
+        node
+        for node in run.graph.nodes[: skip.join]
+        if node.index not in inside and any(ways >> v & 1 for v in node.outputs)
+    )
+    known = real.gradients if real else {}
+    if any(known.get(name) == "flows" for name in _weights(before)):
+        return True
+    return evidence.reaches_input

@@ -67,6 +67,8 @@ def _judge(
     right = Mend("give the branch one number per sample: a mask of shape (N, 1, ...)")
     end = _end(flow, node)
     if not any(value in flow.live for value in node.outputs):
+        if _start(flow, node) not in flow.live:
+            return  # the branch itself is not used either: that is another rule's finding
         yield RULE.at(
             node,
             f"the result of the stochastic depth {shape(mask.shape)} is thrown away: the branch "
