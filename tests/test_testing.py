@@ -28,11 +28,15 @@ def test_a_sound_model_passes():
 def test_a_fault_fails_with_its_words():
     with pytest.raises(AssertionError) as caught:
         assert_skips(Twice(), X)
-    assert str(caught.value).startswith("skip connections of Twice are faulty\nerror TS106 added-twice\n")
+    assert str(caught.value).startswith(
+        "skip connections of Twice are faulty\nerror TS106 added-twice\n"
+    )
 
 
 def test_a_lost_skip_fails():
-    with pytest.raises(AssertionError, match="^Conv2d has 0 skip connections, at least 2 expected$"):
+    with pytest.raises(
+        AssertionError, match=r"^Conv2d has 0 skip connections, at least 2 expected$"
+    ):
         assert_skips(nn.Conv2d(3, 3, 1), X, at_least=2)
 
 

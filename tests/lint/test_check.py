@@ -37,7 +37,9 @@ class HiddenAll(Hidden):
         return x + x  # torchskip: ignore
 
 
-@pytest.mark.parametrize(("kind", "codes", "hidden"), [(Hidden, [], 1), (HiddenOther, ["TS106"], 0), (HiddenAll, [], 1)])
+@pytest.mark.parametrize(
+    ("kind", "codes", "hidden"), [(Hidden, [], 1), (HiddenOther, ["TS106"], 0), (HiddenAll, [], 1)]
+)
 def test_a_comment_hides_a_finding(kind, codes, hidden):
     report = check(kind(), X)
     assert ([f.code for f in report.findings], report.suppressed) == (codes, hidden)
@@ -48,7 +50,9 @@ def test_selection():
     assert [f.code for f in check(model, X).findings] == ["TS106"]
     assert check(model, X, ignore=["TS1"]).findings == ()
     assert check(model, X, select=["TS2", "TS3"]).findings == ()
-    with pytest.raises(SpecError, match=r"^'106' is no rule code; codes look like TS104, or TS1 for all errors$"):
+    with pytest.raises(
+        SpecError, match=r"^'106' is no rule code; codes look like TS104, or TS1 for all errors$"
+    ):
         check(model, X, ignore=["106"])
 
 
@@ -59,11 +63,13 @@ def test_exit_codes():
 
 
 def test_the_example_must_fit():
-    with pytest.raises(ArgumentError, match=r"^Sequential does not take the example \(4, 8\): RuntimeError: "):
+    with pytest.raises(
+        ArgumentError, match=r"^Sequential does not take the example \(4, 8\): RuntimeError: "
+    ):
         check(seq(c2()), torch.zeros(4, 8))
-    with pytest.raises(ArgumentError, match="^check needs an example input; mend: "):
+    with pytest.raises(ArgumentError, match=r"^check needs an example input; mend: "):
         check(seq(c2()))
-    with pytest.raises(ArgumentError, match="^check needs a torch.nn.Module, got function$"):
+    with pytest.raises(ArgumentError, match=r"^check needs a torch.nn.Module, got function$"):
         check(lambda x: x, X)
 
 
@@ -79,10 +85,13 @@ def test_a_model_that_raises_in_backward_is_still_checked():
 
     report = check(Net(lambda s, x: (y := Broken.apply(s.a(x))) + y, a=c2()), X)
     assert [(f.code, f.message) for f in report.findings] == [
-        ("TS106", "a value is added to itself: both operands are the same (2, 4, 8, 8), the result "
-         "is 2x it and no branch takes part"),
+        (
+            "TS106",
+            "a value is added to itself: both operands are the same (2, 4, 8, 8), the result "
+            "is 2x it and no branch takes part",
+        ),
         ("TS112", "backward fails: ValueError: no gradient today"),
-    ]  # fmt: skip
+    ]
 
 
 def test_a_failure_does_not_stop_the_other_rules():
@@ -90,7 +99,9 @@ def test_a_failure_does_not_stop_the_other_rules():
     assert [f.code for f in check(model, X).findings] == ["TS100", "TS106"]
 
 
-@pytest.mark.parametrize("model", [lambda: HookedUNet(True), lambda: seq(Block("sum"), nn.BatchNorm2d(4))])
+@pytest.mark.parametrize(
+    "model", [lambda: HookedUNet(True), lambda: seq(Block("sum"), nn.BatchNorm2d(4))]
+)
 def test_the_model_comes_back_as_it_was(model):
     model = model().train()
     shape = (2, 4, 16, 16)
@@ -102,8 +113,15 @@ def test_the_model_comes_back_as_it_was(model):
     seed = torch.get_rng_state()
     check(model, torch.zeros(shape), verify_mends=True)
     assert torch.equal(seed, torch.get_rng_state())
-    assert all(torch.equal(a, b) for a, b in zip(state.values(), model.state_dict().values(), strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(gradients, [p.grad for p in model.parameters() if p.grad is not None], strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(state.values(), model.state_dict().values(), strict=True)
+    )
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(
+            gradients, [p.grad for p in model.parameters() if p.grad is not None], strict=True
+        )
+    )
     assert [len(m._forward_hooks) for m in model.modules()] == hooks
     assert [m.training for m in model.modules()] == modes
 

@@ -41,5 +41,5 @@ def test_typos_are_refused(tmp_path, text, message):
 
 def test_broken_toml_is_named(tmp_path):
     written(tmp_path, "[tool")
-    with pytest.raises(SpecError, match="pyproject.toml' cannot be read: "):
+    with pytest.raises(SpecError, match=r"pyproject\.toml' cannot be read: "):
         read(tmp_path)

@@ -32,7 +32,10 @@ def test_a_sound_model_is_copied():
     model = seq(c2(), nn.BatchNorm2d(4))
     mended = mend(model, torch.zeros(1, 4, 8, 8))
     assert mended is not model
-    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), mended.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(model.state_dict().values(), mended.state_dict().values(), strict=True)
+    )
 
 
 def test_a_mended_copy_pickles():

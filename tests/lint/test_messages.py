@@ -32,7 +32,12 @@ def test_the_tutorial():
         ("convolution", "conv_layer2", (1, 3, 11, 11)),
         ("relu", "relu2", (1, 3, 11, 11)),
     ]
-    assert (branch.role, branch.parts, shortcut.role, shortcut.steps) == ("branch", 0, "shortcut", ())
+    assert (branch.role, branch.parts, shortcut.role, shortcut.steps) == (
+        "branch",
+        0,
+        "shortcut",
+        (),
+    )
     assert [(m.text, m.verified) for m in finding.mends] == [
         ("set 'conv_layer1': stride=1, padding=0 and 'conv_layer2': stride=1, padding=1", True),
         (
@@ -114,7 +119,8 @@ def test_a_size_that_does_not_fit():
         "step 1, max_pool2d: (2, 4, 9, 9) to (2, 4, 4, 4)"
     )
     assert [m.text for m in finding.mends] == [
-        "resize the branch to the shortcut: `F.interpolate(x, size=skip.shape[2:])` gives (9, 9) here",
+        "resize the branch to the shortcut: `F.interpolate(x, size=skip.shape[2:])` gives (9, 9) "
+        "here",
         "or pad the input to multiples of 2 and crop the output back",
     ]
 

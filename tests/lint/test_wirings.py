@@ -112,9 +112,7 @@ def unet(conv, pool, size):
 
 
 def cat_net(conv, dim):
-    return Net(
-        lambda s, x: torch.cat([x, s.b(s.a(x))], dim), a=conv(), b=conv()
-    )
+    return Net(lambda s, x: torch.cat([x, s.b(s.a(x))], dim), a=conv(), b=conv())
 
 
 def stack(conv, n, scale):
@@ -135,9 +133,7 @@ FIRES = {
     "TS100 conv after a wrong cat": bad("TS100", lambda: seq(cat_net(c2, 1), c2())),
     "TS100 1-D": bad("TS100", lambda: seq(cat_net(c1, 1), c1()), D1),
     "TS100 nested": bad("TS100", lambda: nested(seq(c2(4, 6), c2()))),
-    "TS101 functional": bad(
-        "TS101", lambda: Net(lambda s, x: x + F.relu(s.a(x)), a=c2(stride=2))
-    ),
+    "TS101 functional": bad("TS101", lambda: Net(lambda s, x: x + F.relu(s.a(x)), a=c2(stride=2))),
     "TS101 channels 1-D": bad("TS101", lambda: Net(lambda s, x: s.a(x).add(x), a=c1(4, 6)), D1),
     "TS101 concat 3-D": bad(
         "TS101", lambda: Net(lambda s, x: torch.cat([x, s.a(x)], 1), a=c3(stride=2)), D3
@@ -148,7 +144,9 @@ FIRES = {
     "TS102 2-D": bad("TS102", lambda: unet(c2, nn.MaxPool2d(2), False)),
     "TS102 1-D": bad("TS102", lambda: unet(c1, nn.AvgPool1d(2), False), D1),
     "TS102 3-D, nested": bad("TS102", lambda: seq(seq(unet(c3, nn.MaxPool3d(2), False))), D3),
-    "TS103 batch": bad("TS103", lambda: Net(lambda s, x: s.a(x) + x.mean(1), a=nn.Linear(6, 1)), (3, 6)),
+    "TS103 batch": bad(
+        "TS103", lambda: Net(lambda s, x: s.a(x) + x.mean(1), a=nn.Linear(6, 1)), (3, 6)
+    ),
     "TS103 pooled shortcut 1-D": bad(
         "TS103", lambda: seq(Net(lambda s, x: s.a(x) + x.mean(2, keepdim=True), a=c1())), D1
     ),
@@ -156,7 +154,9 @@ FIRES = {
         "TS103", lambda: nested(Net(lambda s, x: x + s.a(x), a=seq(c2(), nn.ReLU(), c2(4, 1))))
     ),
     "TS103 batch 1": bad(
-        "TS103", lambda: Net(lambda s, x: s.a(x) + s.b(x).flatten(), a=nn.Linear(6, 1), b=nn.Linear(6, 1)), (1, 6)
+        "TS103",
+        lambda: Net(lambda s, x: s.a(x) + s.b(x).flatten(), a=nn.Linear(6, 1), b=nn.Linear(6, 1)),
+        (1, 6),
     ),
     "TS104 Sequential 1-D": bad("TS104", lambda: relu_first(c1, True), D1),
     "TS104 Sequential 3-D": bad("TS104", lambda: relu_first(c3, True), D3),
@@ -169,9 +169,7 @@ FIRES = {
     ),
     "TS104 nested, view": bad(
         "TS104",
-        lambda: nested(
-            Net(lambda s, x: s.a(x.view(x.shape).mul_(2)) + x, a=c2())
-        ),
+        lambda: nested(Net(lambda s, x: s.a(x.view(x.shape).mul_(2)) + x, a=c2())),
     ),
     "TS105 hook 1-D": bad("TS105", lambda: Store(True), D1),
     "TS105 detach": bad("TS105", lambda: seq(c2(), Net(lambda s, x: s.a(x) + x.detach(), a=c2()))),
@@ -182,10 +180,18 @@ FIRES = {
         D3,
     ),
     "TS106 functional": bad("TS106", lambda: Net(lambda s, x: torch.add(y := s.a(x), y), a=c2())),
-    "TS106 in place 1-D": bad("TS106", lambda: seq(Net(lambda s, x: (y := s.a(x)).add_(y), a=c1())), D1),
-    "TS106 shortcut twice, 3-D": bad("TS106", lambda: Net(lambda s, x: x + (s.a(x) + x), a=c3()), D3),
-    "TS106 caller too, nested": bad("TS106", lambda: nested(Net(lambda s, x: s.b(x) + x, b=ResidualUnit(True)))),
-    "TS107 1-D": bad("TS107", lambda: Net(lambda s, x: (s.b(x), x + s.a(x))[1], a=c1(), b=c1()), D1),
+    "TS106 in place 1-D": bad(
+        "TS106", lambda: seq(Net(lambda s, x: (y := s.a(x)).add_(y), a=c1())), D1
+    ),
+    "TS106 shortcut twice, 3-D": bad(
+        "TS106", lambda: Net(lambda s, x: x + (s.a(x) + x), a=c3()), D3
+    ),
+    "TS106 caller too, nested": bad(
+        "TS106", lambda: nested(Net(lambda s, x: s.b(x) + x, b=ResidualUnit(True)))
+    ),
+    "TS107 1-D": bad(
+        "TS107", lambda: Net(lambda s, x: (s.b(x), x + s.a(x))[1], a=c1(), b=c1()), D1
+    ),
     "TS107 nested": bad(
         "TS107", lambda: nested(Net(lambda s, x: (s.b(s.a(x)), x + s.a(x))[1], a=c2(), b=c2()))
     ),
@@ -210,20 +216,24 @@ FIRES = {
     ),
     "TS110 only in half": bad(
         "TS110",
-        lambda: nested(
-            Net(lambda s, x: x + (s.a(x) * torch.ones(4, 1, 1)), a=c2())
-        ),
+        lambda: nested(Net(lambda s, x: x + (s.a(x) * torch.ones(4, 1, 1)), a=c2())),
     ),
     "TS111 channels": bad(
         "TS111", lambda: seq(c2(), Net(lambda s, x: x + drop(s.a(x), (1,), s.training), a=c2()))
     ),
-    "TS111 sum 1-D": bad("TS111", lambda: Net(lambda s, x: drop(x + s.a(x), (0,), s.training), a=c1()), D1),
+    "TS111 sum 1-D": bad(
+        "TS111", lambda: Net(lambda s, x: drop(x + s.a(x), (0,), s.training), a=c1()), D1
+    ),
     "TS111 identity, nested": bad(
         "TS111", lambda: nested(Net(lambda s, x: drop(x, (0,), s.training) + s.a(x), a=c2()))
     ),
-    "TS112 sigmoid": bad("TS112", lambda: Net(lambda s, x: torch.sigmoid(s.a(x)).add_(s.b(x)), a=c2(), b=c2())),
+    "TS112 sigmoid": bad(
+        "TS112", lambda: Net(lambda s, x: torch.sigmoid(s.a(x)).add_(s.b(x)), a=c2(), b=c2())
+    ),
     "TS112 relu 1-D": bad(
-        "TS112", lambda: seq(Net(lambda s, x: s.a(x).__iadd__(s.b(x)), a=seq(c1(), nn.ReLU()), b=c1())), D1
+        "TS112",
+        lambda: seq(Net(lambda s, x: s.a(x).__iadd__(s.b(x)), a=seq(c1(), nn.ReLU()), b=c1())),
+        D1,
     ),
     "TS112 nested tanh": bad(
         "TS112", lambda: nested(Net(lambda s, x: torch.tanh(s.a(x)).mul_(s.b(x)), a=c2(), b=c2()))
@@ -236,11 +246,14 @@ FIRES = {
     "TS201 flag": bad("TS201", lambda: Config(False)),
     "TS202 1-D": bad(
         "TS202",
-        lambda: seq(c1(), Net(lambda s, x: (y := s.n(x)) + s.a(y), n=nn.GroupNorm(1, 4), a=c1()), c1()),
+        lambda: seq(
+            c1(), Net(lambda s, x: (y := s.n(x)) + s.a(y), n=nn.GroupNorm(1, 4), a=c1()), c1()
+        ),
         D1,
     ),
     "TS202 nested": bad(
-        "TS202", lambda: nested(Net(lambda s, x: (y := s.n(x)) + s.a(y), n=nn.BatchNorm2d(4), a=c2()))
+        "TS202",
+        lambda: nested(Net(lambda s, x: (y := s.n(x)) + s.a(y), n=nn.BatchNorm2d(4), a=c2())),
     ),
     "TS202 3-D": bad(
         "TS202",
@@ -248,85 +261,225 @@ FIRES = {
         D3,
     ),
     "TS203 list": bad("TS203", lambda: seq(*([ResidualUnit(True)] * 3))),
-    "TS203 1-D both arms": bad("TS203", lambda: Net(lambda s, x: s.a(x) + s.b(F.relu(s.a(x))), a=c1(), b=c1()), D1),
-    "TS203 norm": bad("TS203", lambda: (lambda n: seq(c2(), n, nn.ReLU(), c2(), n))(nn.BatchNorm2d(4))),
+    "TS203 1-D both arms": bad(
+        "TS203", lambda: Net(lambda s, x: s.a(x) + s.b(F.relu(s.a(x))), a=c1(), b=c1()), D1
+    ),
+    "TS203 norm": bad(
+        "TS203", lambda: (lambda n: seq(c2(), n, nn.ReLU(), c2(), n))(nn.BatchNorm2d(4))
+    ),
     "TS204 1-D": bad(
-        "TS204", lambda: seq(c1(), Net(lambda s, x: (h := s.a(x)) + s.shortcut(h), a=c1(), shortcut=c1(4, 4, 1))), D1
+        "TS204",
+        lambda: seq(
+            c1(), Net(lambda s, x: (h := s.a(x)) + s.shortcut(h), a=c1(), shortcut=c1(4, 4, 1))
+        ),
+        D1,
     ),
     "TS204 nested": bad(
-        "TS204", lambda: nested(Net(lambda s, x: (h := s.a(x)) + s.skip(h), a=seq(c2(), nn.ReLU()), skip=c2(4, 4, 1)))
+        "TS204",
+        lambda: nested(
+            Net(lambda s, x: (h := s.a(x)) + s.skip(h), a=seq(c2(), nn.ReLU()), skip=c2(4, 4, 1))
+        ),
     ),
     "TS204 3-D": bad(
-        "TS204", lambda: seq(c3(), Net(lambda s, x: (h := s.a(x)) + s.downsample(h), a=c3(), downsample=seq(c3(4, 4, 1)))), D3
+        "TS204",
+        lambda: seq(
+            c3(),
+            Net(lambda s, x: (h := s.a(x)) + s.downsample(h), a=c3(), downsample=seq(c3(4, 4, 1))),
+        ),
+        D3,
     ),
-    "TS205 constant zero": bad("TS205", lambda: seq(c2(), Net(lambda s, x: x + 0.0 * s.a(x), a=c2()))),
-    "TS206 1-D": bad("TS206", lambda: Net(lambda s, x: s.p(x) + s.a(x), a=nn.Conv1d(4, 4, 3, padding=3), p=nn.Conv1d(4, 4, 1, padding=2)), D1),
-    "TS206 failed": bad("TS206", lambda: Net(lambda s, x: x + s.a(x), a=nn.Conv2d(4, 4, 2, stride=2, padding=2))),
-    "TS206 nested": bad("TS206", lambda: nested(Net(lambda s, x: torch.cat([s.a(x), s.b(x)], 1), a=nn.Conv2d(4, 4, 1, padding=2), b=nn.Conv2d(4, 4, 5, padding=4)))),
+    "TS205 constant zero": bad(
+        "TS205", lambda: seq(c2(), Net(lambda s, x: x + 0.0 * s.a(x), a=c2()))
+    ),
+    "TS206 1-D": bad(
+        "TS206",
+        lambda: Net(
+            lambda s, x: s.p(x) + s.a(x),
+            a=nn.Conv1d(4, 4, 3, padding=3),
+            p=nn.Conv1d(4, 4, 1, padding=2),
+        ),
+        D1,
+    ),
+    "TS206 failed": bad(
+        "TS206", lambda: Net(lambda s, x: x + s.a(x), a=nn.Conv2d(4, 4, 2, stride=2, padding=2))
+    ),
+    "TS206 nested": bad(
+        "TS206",
+        lambda: nested(
+            Net(
+                lambda s, x: torch.cat([s.a(x), s.b(x)], 1),
+                a=nn.Conv2d(4, 4, 1, padding=2),
+                b=nn.Conv2d(4, 4, 5, padding=4),
+            )
+        ),
+    ),
     "TS207 2-D": bad("TS207", MadeInForward),
     "TS207 1-D": bad("TS207", lambda: MadeInForward(nn.Conv1d), D1),
     "TS207 nested": bad("TS207", lambda: nested(MadeInForward())),
     "TS301 functional": bad("TS301", lambda: Net(lambda s, x: x + F.relu(s.a(x)), a=c2())),
     "TS301 1-D": bad("TS301", lambda: Net(lambda s, x: x + s.a(x), a=seq(c1(), nn.ReLU6())), D1),
-    "TS301 dropout after": bad("TS301", lambda: nested(Net(lambda s, x: s.a(x) + x, a=seq(c2(), nn.ReLU(), nn.Dropout(0.1))))),
-    "TS302 1-D": bad("TS302", lambda: Net(lambda s, x: s.a(x) + s.p(x), a=seq(c1(stride=2), c1()), p=nn.Conv1d(4, 4, 1, stride=2)), D1),
-    "TS302 3-D": bad("TS302", lambda: Net(lambda s, x: s.a(x) + s.p(x), a=seq(c3(stride=2), c3()), p=nn.Conv3d(4, 4, 1, stride=2)), D3),
-    "TS302 nested": bad("TS302", lambda: nested(Net(lambda s, x: s.a(x) + s.p(x), a=seq(c2(stride=2), c2()), p=nn.Conv2d(4, 4, 1, stride=2)))),
-    "TS303 pool": bad("TS303", lambda: Net(lambda s, x: s.a(x) + s.p(x), a=c2(stride=2), p=nn.AvgPool2d(2))),
-    "TS303 1-D": bad("TS303", lambda: Net(lambda s, x: s.a(x) + s.p(x), a=c1(stride=2), p=nn.AvgPool1d(2)), D1),
-    "TS303 3-D": bad("TS303", lambda: seq(Net(lambda s, x: s.a(x) + s.p(x), a=c3(stride=2), p=nn.AvgPool3d(2))), D3),
+    "TS301 dropout after": bad(
+        "TS301",
+        lambda: nested(Net(lambda s, x: s.a(x) + x, a=seq(c2(), nn.ReLU(), nn.Dropout(0.1)))),
+    ),
+    "TS302 1-D": bad(
+        "TS302",
+        lambda: Net(
+            lambda s, x: s.a(x) + s.p(x), a=seq(c1(stride=2), c1()), p=nn.Conv1d(4, 4, 1, stride=2)
+        ),
+        D1,
+    ),
+    "TS302 3-D": bad(
+        "TS302",
+        lambda: Net(
+            lambda s, x: s.a(x) + s.p(x), a=seq(c3(stride=2), c3()), p=nn.Conv3d(4, 4, 1, stride=2)
+        ),
+        D3,
+    ),
+    "TS302 nested": bad(
+        "TS302",
+        lambda: nested(
+            Net(
+                lambda s, x: s.a(x) + s.p(x),
+                a=seq(c2(stride=2), c2()),
+                p=nn.Conv2d(4, 4, 1, stride=2),
+            )
+        ),
+    ),
+    "TS303 pool": bad(
+        "TS303", lambda: Net(lambda s, x: s.a(x) + s.p(x), a=c2(stride=2), p=nn.AvgPool2d(2))
+    ),
+    "TS303 1-D": bad(
+        "TS303", lambda: Net(lambda s, x: s.a(x) + s.p(x), a=c1(stride=2), p=nn.AvgPool1d(2)), D1
+    ),
+    "TS303 3-D": bad(
+        "TS303",
+        lambda: seq(Net(lambda s, x: s.a(x) + s.p(x), a=c3(stride=2), p=nn.AvgPool3d(2))),
+        D3,
+    ),
     "TS304 2-D": bad("TS304", lambda: stack(c2, 5, 3.0)),
     "TS304 1-D": bad("TS304", lambda: stack(c1, 6, 3.0), D1),
     "TS304 nested": bad("TS304", lambda: nested(stack(c2, 5, 3.0))),
-}  # fmt: skip
+}
 
 SILENT = {
     "TS100 channels counted": bad("TS100", lambda: seq(cat_net(c2, 1), c2(8, 4))),
-    "TS101 strided projection": bad("TS101", lambda: Net(lambda s, x: s.p(x) + s.a(x), a=c2(stride=2), p=c2(4, 4, 1, stride=2))),
+    "TS101 strided projection": bad(
+        "TS101", lambda: Net(lambda s, x: s.p(x) + s.a(x), a=c2(stride=2), p=c2(4, 4, 1, stride=2))
+    ),
     "TS102 resized": bad("TS102", lambda: unet(c2, nn.MaxPool2d(2), True)),
-    "TS102 same strides": bad("TS102", lambda: Net(lambda s, x: s.p(x) + s.a(x), a=c2(stride=2), p=c2(4, 4, 1, stride=2))),
-    "TS103 bias per sample": bad("TS103", lambda: Net(lambda s, x: s.a(x) + s.b(x.mean((2, 3), keepdim=True)), a=c2(), b=c2(4, 4, 1))),
-    "TS103 gate": bad("TS103", lambda: Net(lambda s, x: x * torch.sigmoid(s.a(x) + s.b(x)), a=c2(4, 1), b=c2())),
+    "TS102 same strides": bad(
+        "TS102", lambda: Net(lambda s, x: s.p(x) + s.a(x), a=c2(stride=2), p=c2(4, 4, 1, stride=2))
+    ),
+    "TS103 bias per sample": bad(
+        "TS103",
+        lambda: Net(lambda s, x: s.a(x) + s.b(x.mean((2, 3), keepdim=True)), a=c2(), b=c2(4, 4, 1)),
+    ),
+    "TS103 gate": bad(
+        "TS103", lambda: Net(lambda s, x: x * torch.sigmoid(s.a(x) + s.b(x)), a=c2(4, 1), b=c2())
+    ),
     "TS104 out of place": bad("TS104", lambda: relu_first(c2, False)),
-    "TS104 after a norm": bad("TS104", lambda: Net(lambda s, x: x + s.b(x), b=seq(nn.BatchNorm2d(4), nn.ReLU(True), c2()))),
-    "TS104 both arms after it": bad("TS104", lambda: seq(c2(), Net(lambda s, x: (y := F.relu_(x)) + s.a(y), a=c2()))),
-    "TS104 as a statement": bad("TS104", lambda: seq(c2(), Net(lambda s, x: (x.clamp_(0), x + s.a(x))[1], a=c2()))),
-    "TS104 idempotent": bad("TS104", lambda: seq(c2(), nn.ReLU(), Net(lambda s, x: x + s.a(F.relu_(x)), a=c2()))),
-    "TS105 straight through": bad("TS105", lambda: seq(c2(), Net(lambda s, x: x + (torch.round(x) - x).detach()))),
-    "TS105 a statistic": bad("TS105", lambda: seq(c2(), Net(lambda s, x: s.a(x - x.mean().detach()) + x, a=c2()))),
+    "TS104 after a norm": bad(
+        "TS104", lambda: Net(lambda s, x: x + s.b(x), b=seq(nn.BatchNorm2d(4), nn.ReLU(True), c2()))
+    ),
+    "TS104 both arms after it": bad(
+        "TS104", lambda: seq(c2(), Net(lambda s, x: (y := F.relu_(x)) + s.a(y), a=c2()))
+    ),
+    "TS104 as a statement": bad(
+        "TS104", lambda: seq(c2(), Net(lambda s, x: (x.clamp_(0), x + s.a(x))[1], a=c2()))
+    ),
+    "TS104 idempotent": bad(
+        "TS104", lambda: seq(c2(), nn.ReLU(), Net(lambda s, x: x + s.a(F.relu_(x)), a=c2()))
+    ),
+    "TS105 straight through": bad(
+        "TS105", lambda: seq(c2(), Net(lambda s, x: x + (torch.round(x) - x).detach()))
+    ),
+    "TS105 a statistic": bad(
+        "TS105", lambda: seq(c2(), Net(lambda s, x: s.a(x - x.mean().detach()) + x, a=c2()))
+    ),
     "TS105 hook that keeps": bad("TS105", lambda: Store(False), D1),
     "TS106 doubled on purpose": bad("TS106", lambda: Net(lambda s, x: 2 * x + s.a(x), a=c2())),
-    "TS106 two branches": bad("TS106", lambda: Net(lambda s, x: x + s.a(x) + s.b(x), a=c2(), b=c2())),
+    "TS106 two branches": bad(
+        "TS106", lambda: Net(lambda s, x: x + s.a(x) + s.b(x), a=c2(), b=c2())
+    ),
     "TS107 returned": bad("TS107", lambda: Net(lambda s, x: (s.b(x), x + s.a(x)), a=c2(), b=c2())),
-    "TS108 used in training": bad("TS108", lambda: Net(lambda s, x: x + (s.shortcut(s.a(x)) if s.training else s.a(x)), a=c2(), shortcut=c2(4, 4, 1))),
+    "TS108 used in training": bad(
+        "TS108",
+        lambda: Net(
+            lambda s, x: x + (s.shortcut(s.a(x)) if s.training else s.a(x)),
+            a=c2(),
+            shortcut=c2(4, 4, 1),
+        ),
+    ),
     "TS108 a head": bad("TS108", lambda: Net(lambda s, x: x + s.a(x), a=c2(), head=c2(4, 10, 1))),
     "TS109 channels": bad("TS109", lambda: cat_net(c2, 1)),
-    "TS109 two views": bad("TS109", lambda: Net(lambda s, x: s.a(torch.cat([x, x.flip(-1)], 0)), a=c2())),
-    "TS110 cast back": bad("TS110", lambda: Net(lambda s, x: x + s.a(x).double().to(x.dtype), a=c2())),
-    "TS111 per sample": bad("TS111", lambda: Net(lambda s, x: x + drop(s.a(x), (0,), s.training), a=c2())),
-    "TS111 dropout2d": bad("TS111", lambda: Net(lambda s, x: x + s.d(s.a(x)), a=c2(), d=nn.Dropout2d(0.2))),
-    "TS111 dropout of the sum": bad("TS111", lambda: Net(lambda s, x: s.d(x + s.a(x)), a=c2(), d=nn.Dropout(0.2))),
-    "TS111 branch that ends with a sum": bad("TS111", lambda: Net(lambda s, x: x + drop((h := s.a(x)) + s.b(h), (0,), s.training), a=c2(), b=c2())),
+    "TS109 two views": bad(
+        "TS109", lambda: Net(lambda s, x: s.a(torch.cat([x, x.flip(-1)], 0)), a=c2())
+    ),
+    "TS110 cast back": bad(
+        "TS110", lambda: Net(lambda s, x: x + s.a(x).double().to(x.dtype), a=c2())
+    ),
+    "TS111 per sample": bad(
+        "TS111", lambda: Net(lambda s, x: x + drop(s.a(x), (0,), s.training), a=c2())
+    ),
+    "TS111 dropout2d": bad(
+        "TS111", lambda: Net(lambda s, x: x + s.d(s.a(x)), a=c2(), d=nn.Dropout2d(0.2))
+    ),
+    "TS111 dropout of the sum": bad(
+        "TS111", lambda: Net(lambda s, x: s.d(x + s.a(x)), a=c2(), d=nn.Dropout(0.2))
+    ),
+    "TS111 branch that ends with a sum": bad(
+        "TS111",
+        lambda: Net(
+            lambda s, x: x + drop((h := s.a(x)) + s.b(h), (0,), s.training), a=c2(), b=c2()
+        ),
+    ),
     "TS112 after a convolution": bad("TS112", lambda: Net(lambda s, x: s.a(x).add_(x), a=c2())),
-    "TS112 after a norm": bad("TS112", lambda: Net(lambda s, x: s.n(s.a(x)).add_(x), a=c2(), n=nn.BatchNorm2d(4))),
-    "TS201 strided": bad("TS201", lambda: seq(ResidualUnit(True), Net(lambda s, x: s.a(x), a=c2(stride=2)))),
+    "TS112 after a norm": bad(
+        "TS112", lambda: Net(lambda s, x: s.n(s.a(x)).add_(x), a=c2(), n=nn.BatchNorm2d(4))
+    ),
+    "TS201 strided": bad(
+        "TS201", lambda: seq(ResidualUnit(True), Net(lambda s, x: s.a(x), a=c2(stride=2)))
+    ),
     "TS201 flag passed on": bad("TS201", lambda: Config(True)),
-    "TS202 on the branch": bad("TS202", lambda: seq(c2(), Net(lambda s, x: x + s.a(s.n(x)), n=nn.BatchNorm2d(4), a=c2()))),
-    "TS202 with activation": bad("TS202", lambda: seq(c2(), Net(lambda s, x: (y := F.relu(s.n(x))) + s.a(y), n=nn.BatchNorm2d(4), a=c2()))),
-    "TS203 recurrence": bad("TS203", lambda: Net(lambda s, x: [x := x + s.a(x) for _ in range(3)][-1], a=c2())),
+    "TS202 on the branch": bad(
+        "TS202", lambda: seq(c2(), Net(lambda s, x: x + s.a(s.n(x)), n=nn.BatchNorm2d(4), a=c2()))
+    ),
+    "TS202 with activation": bad(
+        "TS202",
+        lambda: seq(
+            c2(), Net(lambda s, x: (y := F.relu(s.n(x))) + s.a(y), n=nn.BatchNorm2d(4), a=c2())
+        ),
+    ),
+    "TS203 recurrence": bad(
+        "TS203", lambda: Net(lambda s, x: [x := x + s.a(x) for _ in range(3)][-1], a=c2())
+    ),
     "TS203 two inputs": bad("TS203", lambda: Net(lambda s, x: s.a(x) - s.a(x.flip(-1)), a=c2())),
     "TS203 shared activation": bad("TS203", lambda: (lambda r: seq(c2(), r, c2(), r))(nn.ReLU())),
-    "TS204 projection": bad("TS204", lambda: Net(lambda s, x: s.a(x) + s.shortcut(x), a=c2(), shortcut=c2(4, 4, 1))),
-    "TS205 rezero": bad("TS205", lambda: seq(c2(), Net(lambda s, x: x + s.g(s.a(x)), a=c2(), g=nn.BatchNorm2d(4)))),
+    "TS204 projection": bad(
+        "TS204", lambda: Net(lambda s, x: s.a(x) + s.shortcut(x), a=c2(), shortcut=c2(4, 4, 1))
+    ),
+    "TS205 rezero": bad(
+        "TS205", lambda: seq(c2(), Net(lambda s, x: x + s.g(s.a(x)), a=c2(), g=nn.BatchNorm2d(4)))
+    ),
     "TS206 same": bad("TS206", lambda: Net(lambda s, x: x + s.a(x), a=c2(4, 4, 5))),
-    "TS206 dilated": bad("TS206", lambda: Net(lambda s, x: x + s.a(x), a=nn.Conv2d(4, 4, 3, padding=4, dilation=4))),
+    "TS206 dilated": bad(
+        "TS206", lambda: Net(lambda s, x: x + s.a(x), a=nn.Conv2d(4, 4, 3, padding=4, dilation=4))
+    ),
     "TS207 kept outside": bad("TS207", KeptOutside),
     "TS301 after": bad("TS301", lambda: Net(lambda s, x: F.relu(x + s.a(x)), a=c2())),
     "TS301 leaky": bad("TS301", lambda: Net(lambda s, x: x + F.leaky_relu(s.a(x)), a=c2())),
-    "TS302 kernel 2": bad("TS302", lambda: Net(lambda s, x: s.a(x) + s.p(x), a=seq(c2(stride=2), c2()), p=nn.Conv2d(4, 4, 2, stride=2))),
-    "TS303 aligned": bad("TS303", lambda: Net(lambda s, x: s.a(x) + s.p(x), a=c2(stride=2), p=nn.AvgPool2d(3, 2, 1))),
+    "TS302 kernel 2": bad(
+        "TS302",
+        lambda: Net(
+            lambda s, x: s.a(x) + s.p(x), a=seq(c2(stride=2), c2()), p=nn.Conv2d(4, 4, 2, stride=2)
+        ),
+    ),
+    "TS303 aligned": bad(
+        "TS303", lambda: Net(lambda s, x: s.a(x) + s.p(x), a=c2(stride=2), p=nn.AvgPool2d(3, 2, 1))
+    ),
     "TS304 small": bad("TS304", lambda: stack(c2, 5, 0.3)),
-}  # fmt: skip
+}
 
 
 def found(rule, model, shapes):

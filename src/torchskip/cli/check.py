@@ -61,7 +61,8 @@ class Check:
         failures: list[str] = []
         for spec in self.specs:
             try:
-                found, skipped = subjects(spec, self.input)
+                with redirect_stdout(sys.stderr):  # what a model prints is not our output
+                    found, skipped = subjects(spec, self.input)
             except TorchskipError as error:
                 failures.append(f"{spec}: {error}")
                 continue
@@ -94,7 +95,7 @@ class Check:
     def _check(self, subject, config: Config) -> Report:  # type: ignore[no-untyped-def]
         from torchskip.lint.check import check
 
-        with redirect_stdout(sys.stderr):  # what a model prints is not our output
+        with redirect_stdout(sys.stderr):
             report = check(
                 subject.model,
                 *subject.example.tensors,

@@ -90,6 +90,7 @@ class Probes:
     expectation: Callable[[str, tuple[int, ...]], float | None] = lambda path, shape: None
     unstable: Callable[[], bool] = lambda: False
     reaches_input: Callable[[], bool] = lambda: False
+    kept_outside: Callable[[], bool] = lambda: False
     registered: Callable[[], tuple[tuple[str, ...], ...]] = lambda: ()
 
 
@@ -165,6 +166,11 @@ class Evidence:
     def reaches_input(self) -> bool:
         """Whether a gradient other than zero comes back to an input of the model."""
         return self._probes.reaches_input()
+
+    @cached_property
+    def kept_outside(self) -> bool:
+        """Whether every pass calls the same layers to train from outside the module tree."""
+        return self._probes.kept_outside()
 
     @cached_property
     def registered(self) -> tuple[tuple[str, ...], ...]:

@@ -34,6 +34,8 @@ Spot = tuple[CodeType, int, int]  # code, instruction offset, line
 
 _TORCH = os.path.dirname(torch.__file__) + os.sep
 _HERE = os.path.dirname(__file__) + os.sep
+# The function modes that stand between a module's forward and torch.
+_MODES = os.path.join(os.path.dirname(os.path.dirname(__file__)), "surgery", "")
 _BOTTOM = os.path.join(os.path.dirname(__file__), "attempt.py")
 _STDLIB = sysconfig.get_path("stdlib") + os.sep
 # Tensor notations: the line that a reader looks for is the one that calls them.
@@ -41,7 +43,7 @@ _NOTATIONS = tuple(f"{os.sep}{n}{os.sep}" for n in ("einops", "opt_einsum", "fun
 _FUNCTION_APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 
 _is_user: dict[CodeType, bool] = {}
-_sources: dict[Spot, Source] = {}
+_sources: dict[tuple[str, Spot], Source] = {}
 
 
 def user_code(code: CodeType) -> bool:
@@ -49,7 +51,7 @@ def user_code(code: CodeType) -> bool:
     known = _is_user.get(code)
     if known is None:
         file = code.co_filename
-        library = file.startswith((_TORCH, _HERE, "<frozen")) or (
+        library = file.startswith((_TORCH, _HERE, _MODES, "<frozen")) or (
             file.startswith(_STDLIB) and "site-packages" not in file
         )
         # A graph module's generated code is the user's; other generated code is a wrapper.
@@ -100,9 +102,11 @@ def source(spot: Spot | None) -> Source | None:
     """Read the text of `spot`: the lines of the expression that ran."""
     if spot is None:
         return None
-    known = _sources.get(spot)
+    # Code objects of two files are equal when their text is: the file tells them apart.
+    key = spot[0].co_filename, spot
+    known = _sources.get(key)
     if known is None:
-        known = _sources[spot] = _read(*spot)
+        known = _sources[key] = _read(*spot)
     return known
 
 

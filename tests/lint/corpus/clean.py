@@ -227,7 +227,7 @@ class GlobalContext(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        n, c, h, w = x.shape
+        n, c = x.shape[:2]
         weight = self.mask(x).flatten(2).softmax(-1)
         context = (x.flatten(2) @ weight.mT).view(n, c, 1, 1)
         return x + self.transform(context)
@@ -549,7 +549,8 @@ CLEAN = (
     Clean("frozen_backbone", "transfer learning", FrozenBackbone),
     Clean("scaled_identity", "2x + f(x) on purpose", maker(ScaledIdentity)),
     Clean("shared_activation", "stateless modules reused", maker(SharedActivation)),
-    Clean("residual_volume", "3-D residual block", lambda: nn.Sequential(Volume(), Volume()), ((1, 2, 8, 8, 8),)),
+    Clean("residual_volume", "3-D block", lambda: nn.Sequential(Volume(), Volume()),
+          ((1, 2, 8, 8, 8),)),
     Clean("wavenet", "van den Oord 2016", Wave, ((2, 4, 32),)),
-    Clean("drop_path", "stochastic depth per sample", lambda: net(Block("branch"), Block("branch"))),
+    Clean("drop_path", "per sample", lambda: net(Block("branch"), Block("branch"))),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from torchskip.lint.flow import products
 from torchskip.lint.probes import inputs
 from torchskip.lint.probes.bodies import bodies
 from torchskip.lint.probes.half import half
-from torchskip.lint.probes.modules import expectation, registered
+from torchskip.lint.probes.modules import expectation, kept_outside, registered
 from torchskip.lint.probes.outplace import OutOfPlace
 from torchskip.lint.probes.real import difference, influence, reaches_input, real, unstable
 from torchskip.lint.report import Ran
@@ -112,6 +112,7 @@ def gather(
         unstable=lambda: unstable(model, small_example(), kwargs),
         reaches_input=lambda: reaches_input(model, small_example(), kwargs),
         registered=lambda: registered(model),
+        kept_outside=lambda: kept_outside(model, small_example(), kwargs),
         bodies=lambda: bodies(model),
         find=find_skips,
     )

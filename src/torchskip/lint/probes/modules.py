@@ -1,13 +1,17 @@
-"""What single modules are: registered under several names, or random with some mean."""
+"""What single modules are: registered twice or not at all, or random with some mean."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
+from torchskip.lint.probes.inputs import random_like
 from torchskip.lint.probes.real import borrowed
 
-__all__ = ["expectation", "registered"]
+__all__ = ["expectation", "kept_outside", "registered"]
 
 
 def registered(model: nn.Module) -> tuple[tuple[str, ...], ...]:
@@ -43,3 +47,33 @@ def expectation(model: nn.Module, path: str, shape: tuple[int, ...]) -> float | 
         except Exception:  # it needs more than one tensor: nothing to say
             return None
     return float(result.mean()) if isinstance(result, torch.Tensor) else None
+
+
+def kept_outside(model: nn.Module, example: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a pass calls layers to train that the module tree does not hold, each time the same.
+
+    Layers made in the forward are others in every pass; frozen ones are kept apart on purpose.
+    """
+    inside = set(map(id, model.modules()))
+    seen: dict[int, nn.Module] = {}
+
+    def note(module: nn.Module, inputs: Any) -> None:
+        trained = any(p.requires_grad for p in module.parameters(recurse=False))
+        if id(module) not in inside and trained:
+            seen[id(module)] = module
+
+    passes: list[set[int]] = []
+    alive: list[nn.Module] = []  # an id names a module as long as the module lives
+    with borrowed(model, training=False), torch.no_grad():
+        handle = register_module_forward_pre_hook(note)
+        try:
+            for _ in range(2):
+                seen.clear()
+                model(*random_like(example), **kwargs)
+                passes.append(set(seen))
+                alive.extend(seen.values())
+        except Exception:  # a model that does not run for real
+            return False
+        finally:
+            handle.remove()
+    return bool(passes[0] & passes[1])
