@@ -1,8 +1,9 @@
 """A strided 1x1 convolution on the shortcut drops most of its input.
 
 ## What it does
-Reports shortcuts whose convolution has a kernel smaller than its stride: with kernel 1 and stride
-2 in two dimensions, three quarters of the pixels are never read.
+Reports shortcuts whose convolution has a kernel smaller than its stride, or that slice
+`x[:, :, ::2, ::2]`: with kernel 1 and stride 2 in two dimensions, three quarters of the pixels
+are never read.
 
 ## Why is this bad
 The shortcut then carries every second pixel of every second row. Averaging before the projection
@@ -26,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
+from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.ops import name
@@ -36,7 +38,7 @@ RULE = Rule("TS302", "strided-projection", "note", __doc__)
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    """Convolutions on shortcuts that step over pixels."""
+    """Convolutions and slices on shortcuts that step over pixels."""
     graph = evidence.eval.graph
     for skip in evidence.eval.skips:
         if skip.kind != "projection":
@@ -44,27 +46,49 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         for arm in skip.arms:
             if arm.role != "shortcut":
                 continue
-            for index in arm.nodes:
-                node = graph.nodes[index]
-                if name(node) != "convolution" or node.argument("transposed"):
-                    continue
-                weight = next((c for c in node.constants if c.argument == "weight"), None)
-                stride = node.argument("stride")
-                if weight is None or not isinstance(stride, tuple):
-                    continue
-                kernel = weight.shape[2:]
-                read = prod(min(k, s) / s for k, s in zip(kernel, stride, strict=False))
+            nodes = [graph.nodes[i] for i in arm.nodes]
+            slices = prod(_step(node) for node in nodes)
+            if slices > 1:
+                last = next(node for node in reversed(nodes) if _step(node) > 1)
+                yield _found(
+                    last,
+                    graph.nodes[skip.join],
+                    f"the shortcut takes every {slices}th position of its input: it reads "
+                    f"{1 / slices:.0%} of it",
+                    "average instead of slicing: `F.avg_pool2d(x, 2, ceil_mode=True)`",
+                )
+            for node in nodes:
+                read, text = _read(node)
                 if read < 1:
-                    size = "x".join(map(str, kernel))
-                    step = stride[0] if len(set(stride)) == 1 else stride
-                    yield RULE.at(
+                    yield _found(
                         node,
-                        f"{called(node)} on the shortcut has kernel {size} and stride {step}: "
-                        f"it reads {read:.0%} of its input",
-                        join=graph.nodes[skip.join].source,
-                        mends=(
-                            Mend(
-                                "average first: an AvgPool with the stride, then the 1x1 (ResNet-D)"
-                            ),
-                        ),
+                        graph.nodes[skip.join],
+                        f"{called(node)} on the shortcut has {text}: it reads {read:.0%} of its "
+                        "input",
+                        "average first: an AvgPool with the stride, then the 1x1 (ResNet-D)",
                     )
+
+
+def _found(node: Node, join: Node, message: str, mend: str) -> Finding:
+    return RULE.at(node, message, join=join.source, mends=(Mend(mend),))
+
+
+def _step(node: Node) -> int:
+    """The step of a slice along a spatial axis, else 1."""
+    step, axis = node.argument("step", 1), node.argument("dim", 0)
+    spatial = isinstance(axis, int) and (axis >= 2 or axis < 0)
+    return step if name(node) == "slice" and isinstance(step, int) and spatial else 1
+
+
+def _read(node: Node) -> tuple[float, str]:
+    """The share of its input that a convolution reads, with its kernel and stride in words."""
+    weight = next((c for c in node.constants if c.argument == "weight"), None)
+    stride = node.argument("stride")
+    if name(node) != "convolution" or node.argument("transposed") or weight is None:
+        return 1.0, ""
+    if not isinstance(stride, tuple):
+        return 1.0, ""
+    kernel = weight.shape[2:]
+    step = stride[0] if len(set(stride)) == 1 else stride
+    text = f"kernel {'x'.join(map(str, kernel))} and stride {step}"
+    return prod(min(k, s) / s for k, s in zip(kernel, stride, strict=False)), text
