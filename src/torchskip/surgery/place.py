@@ -1,0 +1,87 @@
+"""Which call in the source runs right now: the frames between it and its module."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import checkpoint
+
+__all__ = ["Place", "Spot", "operands", "place", "replaced"]
+
+Spot = tuple[tuple[str, int], ...]
+"""Function name and bytecode offset of every frame from a call out to its module's forward.
+
+The same in training and evaluation, for every input and after pickling, as long as the source
+is the same. File names are left out: those of generated code are numbered anew by every copy.
+"""
+
+_MODULE_CALL = nn.Module._call_impl.__code__
+_FUNCTION_APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
+_MODES = ("__torch_function__", "take_out")  # between a call and the modes that see it
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The running module and the spot in its forward.
+
+    `inside` names what re-runs or hides the call's backward between the two, if anything.
+    """
+
+    module: nn.Module
+    spot: Spot
+    inside: str = ""
+
+
+def place() -> Place | None:
+    """Return the place of the torch call that a function mode was told of; None outside modules."""
+    frame: FrameType | None = sys._getframe(2)
+    spot: list[tuple[str, int]] = []
+    inside = ""
+    while frame is not None:
+        code = frame.f_code
+        if code is _MODULE_CALL:
+            return Place(frame.f_locals["self"], tuple(spot), inside)
+        if code is _FUNCTION_APPLY:
+            inside = inside or "a torch.autograd.Function, whose backward is written by hand"
+        elif code.co_filename == checkpoint.__file__:
+            inside = inside or "a checkpointed function, which runs again in the backward pass"
+        elif code.co_name not in _MODES:  # other modes too, such as torch.device's
+            spot.append((code.co_qualname, frame.f_lasti))
+        frame = frame.f_back
+    return None
+
+
+def operands(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    """Return the tensors of a call in the order of its arguments, lists of them included."""
+    return [t for item in (*args, *kwargs.values()) for t in _flat(item)]
+
+
+def replaced(
+    args: Sequence[Any], kwargs: Mapping[str, Any], swap: Callable[[int, Tensor], Tensor]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments with ``swap(i, tensor)`` for the i-th of `operands`."""
+    count = iter(range(1_000_000))
+
+    def walk(item: Any) -> Any:
+        if isinstance(item, Tensor):
+            return swap(next(count), item)
+        if isinstance(item, list | tuple) and any(True for _ in _flat(item)):
+            items = [walk(i) for i in item]
+            return items if isinstance(item, list) else tuple(items)
+        return item
+
+    return tuple(walk(a) for a in args), {key: walk(a) for key, a in kwargs.items()}
+
+
+def _flat(item: Any) -> Iterator[Tensor]:
+    if isinstance(item, Tensor):
+        yield item
+    elif isinstance(item, list | tuple):
+        for i in item:
+            yield from _flat(i)
