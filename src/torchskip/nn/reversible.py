@@ -157,7 +157,7 @@ class _Function(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         link: _Link = ctx.link
         y = link.output
@@ -194,7 +194,7 @@ def _differentiate(
 ) -> tuple[Tensor, Tensor, tuple[Tensor | None, ...]]:
     """Run a branch again; return its result, and what comes back to its input and parameters."""
     half = half.detach().requires_grad_()
-    with before.again(), torch.enable_grad(), untouched_buffers(ctx.block):
+    with before.again(), torch.enable_grad(), untouched_buffers(getattr(ctx.block, name)):
         out = ctx.block._run(name, half)
     into, *of = torch.autograd.grad(
         out, (half, *ctx.parameters), gradient.to(out.dtype), allow_unused=True
