@@ -2,7 +2,8 @@
 
 ## What it does
 Reports residual blocks that begin by normalising their input and start branch *and* shortcut from
-the normalised value.
+the normalised value, blocks that do so between a pre-normalised first half and their second half,
+and runs of blocks that normalise and activate before the split.
 
 ## Why is this bad
 A pre-normalisation block computes `x + f(norm(x))`: the stream itself is never normalised, so the
@@ -18,11 +19,12 @@ which is the post-normalisation wiring without its stability at the end, and usu
 
     return x + self.mlp(self.norm(x))
 
-Blocks whose shortcut starts after normalisation *and* activation (He et al. 2016, first unit of a
-stage) and blocks that normalise after the addition are published and are not reported.
+A single block whose shortcut starts after normalisation *and* activation (He et al. 2016, first
+unit of a stage) and blocks that normalise after the addition are published and are not reported.
 
 ## References
-Howuhh/faster-trajectory-transformer#3; allenai/OLMo pull request 680; Xiong et al., *On Layer
+Howuhh/faster-trajectory-transformer#3; SHI-Labs/Compact-Transformers#25; allenai/OLMo pull
+request 680; Xiong et al., *On Layer
 Normalization in the Transformer Architecture*, 2020.
 """
 
@@ -30,10 +32,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torchskip.lint.evidence import Evidence
+from torchskip.graph import Node, SkipPath
+from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
-from torchskip.lint.ops import FORMS, is_norm, name
+from torchskip.lint.ops import ACTIVATIONS, FORMS, is_norm, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called
 
@@ -41,32 +44,89 @@ RULE = Rule("TS202", "normalised-shortcut", "warning", __doc__)
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    """Identity skips that part right behind a normalisation of the block's own input."""
+    """Identity skips that part right behind a normalisation that hides the raw stream."""
     run = evidence.eval
-    flow, graph = run.flow, run.graph
+    activated: dict[str, list[Finding]] = {}
     for skip in run.skips:
         if skip.kind != "identity" or skip.merge != "add" or not skip.live:
             continue
-        join = graph.nodes[skip.join]
-        value = skip.split
-        norm = flow.producer(_bare(flow, value))
+        join = run.graph.nodes[skip.join]
+        value = _bare(run.flow, skip.split)
+        behind = _bare(run.flow, _before_activation(run.flow, value))
+        norm = run.flow.producer(behind)
         if norm is None or not is_norm(norm) or not norm.inputs or not join.module:
             continue
         if not norm.module.startswith(join.module + "."):
             continue
-        raw = _bare(flow, norm.inputs[0])
-        maker = flow.producer(raw)
-        outside = maker is None or not (maker.module + ".").startswith(join.module + ".")
-        # Whatever else the block reads of its raw input shows that the wiring is meant.
-        inside = [n for n in flow.reads(raw) if (n.module + ".").startswith(join.module + ".")]
-        if outside and len(inside) == 1:
-            yield RULE.at(
-                norm,
-                f"{called(norm)} replaces the block's input: shortcut and branch of the next sum "
-                "both start from the normalised value, and the raw one is lost",
-                join=join.source,
-                mends=(Mend("normalise on the branch alone: `x + f(norm(x))`"),),
-            )
+        text = _hides(run, skip, join, norm)
+        if text is None:
+            continue
+        finding = RULE.at(
+            norm,
+            f"{called(norm)} {text}",
+            join=join.source,
+            mends=(Mend("normalise on the branch alone: `x + f(norm(x))`"),),
+        )
+        if behind == value:
+            yield finding
+        else:
+            activated.setdefault(join.module_type, []).append(finding)
+    # One unit of a stage may share its pre-activation; a stream of them has no identity.
+    for findings in activated.values():
+        if len(findings) > 1:
+            yield from findings
+
+
+def _hides(run: Pass, skip: SkipPath, join: Node, norm: Node) -> str | None:
+    """How the normalisation takes the raw value from the shortcut; None where that is meant."""
+    flow = run.flow
+    raw = _bare(flow, norm.inputs[0])
+    maker = flow.producer(raw)
+    inside = [n for n in flow.reads(raw) if _within(n, join.module)]
+    # Whatever else the block reads of its raw value shows that the wiring is meant.
+    if len(inside) != 1:
+        return None
+    if maker is None or not _within(maker, join.module):
+        return (
+            "replaces the block's input: shortcut and branch of the next sum both start from "
+            "the normalised value, and the raw one is lost"
+        )
+    before = next((s for s in run.skips if s.join == maker.index and s.kind == "identity"), None)
+    ended = any(
+        is_norm(n) and _within(n, join.module) for v in join.outputs for n in _users(flow, v)
+    )
+    if before is None or ended or not _pre_normalised(flow, before):
+        return None
+    return (
+        "replaces the sum of the block's first half, which adds to its raw input: the shortcut of "
+        "the second half starts from the normalised value"
+    )
+
+
+def _pre_normalised(flow: Flow, skip: SkipPath) -> bool:
+    """Whether the skip's branch begins with a normalisation of the split itself."""
+    return any(is_norm(n) and n.index < skip.join for n in _users(flow, skip.split))
+
+
+def _users(flow: Flow, value: int) -> Iterator[Node]:
+    """What reads the value, through changes of its form."""
+    for node in flow.reads(value):
+        if name(node) in FORMS and len(node.inputs) == 1:
+            for made in node.outputs:
+                yield from _users(flow, made)
+        else:
+            yield node
+
+
+def _within(node: Node, module: str) -> bool:
+    return (node.module + ".").startswith(module + ".")
+
+
+def _before_activation(flow: Flow, value: int) -> int:
+    maker = flow.producer(value)
+    if maker is not None and name(maker) in ACTIVATIONS and len(maker.inputs) == 1:
+        return maker.inputs[0]
+    return value
 
 
 def _bare(flow: Flow, value: int) -> int:

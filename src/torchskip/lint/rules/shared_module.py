@@ -2,13 +2,14 @@
 
 ## What it does
 Reports modules with parameters that are registered under several names (`[block] * n`), that are
-called on their own output from different lines, or that are called twice on the same value.
+called on their own output from different lines, or twice on the same value, and normalisations
+that serve both arms of one sum.
 
 ## Why is this bad
 `nn.Sequential(*[block] * 8)` is one block applied eight times: an eighth of the parameters, and
 normalisation statistics that are averaged over places where they differ. Networks that share
-weights on purpose loop over one module, or run it on several inputs side by side; these are not
-reported.
+weights on purpose loop over one module, run it on several inputs side by side, or feed it the sum
+of an earlier value and its own result; these are not reported.
 
 ## Example
 
@@ -31,7 +32,9 @@ from itertools import pairwise
 from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
-from torchskip.lint.ops import is_layer
+from torchskip.lint.flow import Flow
+from torchskip.lint.ops import ACTIVATIONS, ADDS, FORMS, PRODUCTS, is_layer, is_norm, name
+from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import listed, times
 
@@ -64,20 +67,32 @@ def _lines(evidence: Evidence, reported: set[str]) -> Iterator[Finding]:
     flow = evidence.eval.flow
     calls: dict[str, list[Node]] = {}
     for node in evidence.eval.graph.nodes:
-        if is_layer(node) and any(c.names for c in node.constants):
+        if (is_layer(node) or is_norm(node)) and any(c.names for c in node.constants):
             calls.setdefault(node.module, []).append(node)
+    meant: set[str] = set()
     for path, nodes in calls.items():
         first = {node.call: node for node in reversed(nodes)}
         if len(first) < 2 or any(path == r or path.startswith(r + ".") for r in reported):
             continue
         ordered = [first[call] for call in sorted(first)]
+        owner = _owner(evidence, path)
+        if owner in meant:
+            continue
         for before, after in pairwise(ordered):
             lines = (before.source, after.source)
             if before.inputs and before.inputs[:1] == after.inputs[:1]:
                 text = f"{path!r} runs twice on the same value: both arms hold the same layer"
+            elif is_norm(after) and _meet(flow, before, after):
+                text = (
+                    f"{path!r} normalises both arms of a sum: its statistics and its scale are a "
+                    "compromise between two layers"
+                )
             elif None in lines or lines[0] == lines[1]:
                 continue
             elif after.inputs and flow.depends(after.inputs[0], before.outputs[0]):
+                if _iterates(flow, owner, before, after):
+                    meant.add(owner)
+                    break
                 text = (
                     f"{path!r} runs on its own result from another line "
                     f"({times(len(ordered))} in all): two levels share one layer"
@@ -86,3 +101,61 @@ def _lines(evidence: Evidence, reported: set[str]) -> Iterator[Finding]:
                 continue
             yield RULE.at(after, text, mends=_OWN)
             break
+
+
+def _owner(evidence: Evidence, path: str) -> str:
+    """The topmost module around the path that is called as often: what the user calls again."""
+    calls = evidence.modules[path].calls if path in evidence.modules else 0
+    while (parent := path.rpartition(".")[0]) and parent in evidence.modules:
+        if evidence.modules[parent].calls != calls:
+            break
+        path = parent
+    return path
+
+
+def _iterates(flow: Flow, owner: str, before: Node, after: Node) -> bool:
+    """Whether the second call reads nothing but a sum of an earlier value and the first's result.
+
+    ``y = f(x); y = f(x + y)`` is a recurrence and ``f(x + h / 2 * k)`` a step of Runge and Kutta.
+    A sum that also goes on as the stream is two blocks with one layer.
+    """
+    value = _scaled(flow, after.inputs[0])
+    total = flow.producer(value)
+    if total is None or name(total) not in ADDS or below(total.module, owner):
+        return False
+    if len(flow.readers[total.outputs[0]]) != 1:
+        return False
+    return any(flow.depends(before.inputs[0], v) for v in total.inputs)
+
+
+def _scaled(flow: Flow, value: int) -> int:
+    """The value behind constant factors and changes of form."""
+    while (maker := flow.producer(value)) and len(maker.inputs) == 1:
+        if name(maker) not in FORMS | PRODUCTS:
+            break
+        value = maker.inputs[0]
+    return value
+
+
+def _meet(flow: Flow, before: Node, after: Node) -> bool:
+    """Whether both results go straight into one sum, behind layers of their own."""
+    makers = [flow.producer(n.inputs[0]) for n in (before, after)]
+    if (
+        any(m is None or not is_layer(m) for m in makers)
+        or len({m.module for m in makers if m}) < 2
+    ):
+        return False
+    return bool(_sums(flow, before) & _sums(flow, after))
+
+
+def _sums(flow: Flow, node: Node) -> set[int]:
+    """The sums that an operation's first result is an operand of, activated or not."""
+    found: set[int] = set()
+    todo = [node.outputs[0]]
+    while todo:
+        for reader in flow.reads(todo.pop()):
+            if name(reader) in ADDS:
+                found.add(reader.index)
+            elif name(reader) in ACTIVATIONS | FORMS and len(reader.inputs) == 1:
+                todo.extend(reader.outputs[:1])
+    return found
