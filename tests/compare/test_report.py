@@ -49,6 +49,13 @@ def test_the_page_needs_nothing_else(comparison):
     assert page.count("<svg") == 4
 
 
+def test_paired_differences_are_shown_where_there_are_several_seeds(comparison):
+    page = to_html(comparison)
+    assert "<td>plain-56 against plain-20</td><td>+0.0</td><td>+0.0 to +0.0</td>" in page
+    alone = Comparison(comparison.runs[:2], Plan(), "i", 1000, "c", {})
+    assert "paired by seed" not in to_html(alone)
+
+
 def test_names_are_escaped_and_ids_are_unique(comparison):
     page = to_html(comparison)
     assert "a &lt;b&gt; &amp; c" in page

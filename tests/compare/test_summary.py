@@ -6,7 +6,15 @@ from dataclasses import replace
 import pytest
 
 from torchskip.compare import Comparison, Plan, Run, Step
-from torchskip.compare.summary import difference, groups, headline, paired, pairs, significant
+from torchskip.compare.summary import (
+    contrasts,
+    difference,
+    groups,
+    headline,
+    paired,
+    pairs,
+    significant,
+)
 
 
 def run(network, accuracy, depth=56, seed=0, gradient=0.1, status="finished"):
@@ -50,6 +58,31 @@ def test_groups_and_pairs_go_by_depth_and_seed():
     assert all(len(group.runs) == 2 for group in found)
     assert [(p.seed, r.seed) for p, r in pairs(comparison(*runs), 56)] == [(0, 0), (1, 1)]
     assert len(pairs(comparison(*runs[:-1]), 56)) == 1
+
+
+def test_contrasts_are_paired_by_seed():
+    trained = {
+        ("plain", 20): (0.5, 0.6),
+        ("residual", 20): (0.7, 0.9),
+        ("plain", 56): (0.2, 0.1),
+        ("residual", 56): (0.8, 0.9),
+    }
+    runs = [
+        replace(run(network, 0.5, depth, seed), train_accuracy=accuracy)
+        for (network, depth), accuracies in trained.items()
+        for seed, accuracy in enumerate(accuracies)
+    ]
+    found = dict(contrasts(comparison(*runs)))
+    assert {name: pytest.approx(gap.mean) for name, gap in found.items()} == {
+        "residual-20 against plain-20": 0.25,
+        "residual-56 against plain-56": 0.7,
+        "plain-56 against plain-20": -0.4,
+        "residual-56 against residual-20": 0.05,
+    }
+    # Differences 0.2 and 0.3: s = 0.0707, t(0.975, 1) = 12.706, n = 2.
+    gap = found["residual-20 against plain-20"]
+    assert gap.high - gap.mean == pytest.approx(12.706 * 0.0707107 / 2**0.5, rel=1e-4)
+    assert len(contrasts(comparison(*runs[:1]))) == 0
 
 
 GRADIENT = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torchskip.compare import plots
 from torchskip.compare.files import write
 from torchskip.compare.records import Comparison, Run, to_json
-from torchskip.compare.summary import Group, groups, headline, significant
+from torchskip.compare.summary import Group, contrasts, groups, headline, significant
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,6 +47,11 @@ def to_html(comparison: Comparison, numbers: str = "results.json") -> str:
     return templates.get_template("report.html.j2").render(
         headline=title,
         numbers_behind=sentence,
+        contrasts=[
+            (name, *(f"{100 * value:+.1f}" for value in (gap.mean, gap.low, gap.high)))
+            for name, gap in contrasts(comparison)
+            if gap.n > 1
+        ],
         comparison=comparison,
         groups=[(group, _cells(group), _status(group)) for group in found],
         figures=_figures(comparison, found),

@@ -12,6 +12,7 @@ from torchskip.compare.records import Comparison, Run
 __all__ = [
     "Group",
     "Interval",
+    "contrasts",
     "difference",
     "groups",
     "headline",
@@ -76,6 +77,26 @@ def pairs(comparison: Comparison, depth: int) -> tuple[tuple[Run, Run], ...]:
         for seed in seeds
         if (seed, "plain") in by_seed and (seed, "residual") in by_seed
     )
+
+
+def contrasts(comparison: Comparison) -> tuple[tuple[str, Interval], ...]:
+    """Return differences in training accuracy, paired by seed, with their intervals.
+
+    For each depth residual against plain, and for each network the deepest against the
+    shallowest: He et al. 2015 call it degradation when depth makes a plain network train worse.
+    """
+    by_run = {(run.network, run.depth, run.seed): run.train_accuracy for run in comparison.runs}
+    depths = sorted({run.depth for run in comparison.runs})
+    wanted = [(("residual", depth), ("plain", depth)) for depth in depths]
+    if len(depths) > 1:
+        wanted += [((name, depths[-1]), (name, depths[0])) for name in ("plain", "residual")]
+    found = []
+    for one, other in wanted:
+        seeds = [seed for name, depth, seed in by_run if (name, depth) == one]
+        gaps = [by_run[*one, s] - by_run[*other, s] for s in seeds if (*other, s) in by_run]
+        if gaps:
+            found.append((f"{one[0]}-{one[1]} against {other[0]}-{other[1]}", paired(gaps)))
+    return tuple(found)
 
 
 def paired(differences: Sequence[float]) -> Interval:

@@ -99,7 +99,7 @@ class Training:
                 )
             self.optimizer.step()
             self.schedule.step()
-        layers = tuple(norms) if pictured else ()
+        layers = tuple(float(f"{norm:.6g}") for norm in norms) if pictured else ()  # float32's
         return Step(number, mean, round(correct), norms[0], float(lr), layers)
 
     def _over_ranks(self, loss: Tensor, correct: Tensor) -> tuple[float, float]:
