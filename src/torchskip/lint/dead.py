@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torchskip.graph import Node
 from torchskip.lint.evidence import Pass
-from torchskip.lint.ops import BACKSTAGE, is_layer, name
+from torchskip.lint.ops import BACKSTAGE, is_layer, is_norm, name
 
 __all__ = ["DeadEnd", "dead_ends"]
 
@@ -15,7 +15,7 @@ __all__ = ["DeadEnd", "dead_ends"]
 class DeadEnd:
     """An operation whose result nobody reads, and the operations that run only for it.
 
-    `parameters` are those that its layers read and no other operation does.
+    `parameters` are those that its layers and normalisations read and no other operation does.
     """
 
     sink: Node
@@ -47,7 +47,8 @@ def dead_ends(run: Pass) -> tuple[DeadEnd, ...]:
                 if maker in dead and maker not in found:
                     found[maker] = dead[maker]
                     todo.append(dead[maker])
-        names = {n for other in found.values() if is_layer(other) for n in _names(other)}
+        weighted = [other for other in found.values() if is_layer(other) or is_norm(other)]
+        names = {n for other in weighted for n in _names(other)}
         ends.append(
             DeadEnd(node, tuple(found[i] for i in sorted(found)), tuple(sorted(names - alive)))
         )

@@ -29,11 +29,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torchskip.graph import Node
 from torchskip.lint.dead import DeadEnd, dead_ends
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.joins import join_of, way
-from torchskip.lint.ops import ADDS, CONCATS, is_layer, name
+from torchskip.lint.ops import ADDS, CONCATS, is_layer, is_norm, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, plural, shape
 
@@ -60,7 +61,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             yield RULE.at(
                 end.sink,
                 f"the result {shape(sizes)} of {called(end.sink)} is never used: "
-                f"{plural(sum(map(is_layer, end.nodes)), 'layer')} with "
+                f"{plural(sum(map(_weighted, end.nodes)), 'layer')} with "
                 f"{plural(len(names), 'parameter tensor')} run for nothing and are never trained"
                 + (" (other rounds of this line are used)" if loop else ""),
                 severity="warning" if loop or not _could_join(evidence, end) else None,
@@ -79,6 +80,10 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 else (),
                 mends=(Mend("return or pass on the joined value"),),
             )
+
+
+def _weighted(node: Node) -> bool:
+    return is_layer(node) or is_norm(node)
 
 
 def _could_join(evidence: Evidence, end: DeadEnd) -> bool:

@@ -3,7 +3,8 @@
 ## What it does
 Reports layers with parameters that never run, in evaluation or training, inside a block that
 does run, where they could be the block's shortcut: they take the block's channels and give the
-channels of its result, or are named a shortcut.
+channels of its result, or are named a shortcut. It is a warning where nothing but the neighbours
+tell: the other layers of the list run, or the layer of that name in an equal block does.
 
 ## Why is this bad
 Either the shortcut was forgotten in `forward`, and the block has none, or it was built although
@@ -49,12 +50,14 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     if graph.failure is not None:
         return
     unused = _unused(evidence)
+    named: set[str] = set()
     for block, paths in unused.items():
         fits = [p for p in paths if _could_bridge(evidence, block, p)]
         if not fits:
             continue
         # Normalisations that would follow the projection belong to it.
         group = [p for p in paths if p in fits or _is_norm(evidence, p)]
+        named.update(group)
         module = evidence.modules[block]
         joined = any(n.module == block and name(n) in ADDS | CONCATS for n in graph.nodes)
         names = [p.removeprefix(block + ".") if block else p for p in group]
@@ -74,12 +77,65 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 else Mend("build it only where channels or size change"),
             ),
         )
+    yield from _gaps(evidence, named)
+
+
+def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
+    """Layers left out although their neighbours in a list, or their twins in equal blocks, run."""
+    modules = evidence.modules
+    called, read = _runs(evidence)
+    holding = {p.name.rpartition(".")[0] for p in evidence.eval.graph.parameters if not p.buffer}
+    runs = {p for path in called | read for p in _above(path)}
+    idle = {p for path in holding for p in _above(path)} - runs
+    for path in sorted(idle):
+        parent, _, word = path.rpartition(".")
+        if path in named or not parent or parent in idle or not {path, parent} <= modules.keys():
+            continue
+        module, above = modules[path], modules[parent]
+        if above.type == "ModuleList":
+            beside = [p for p in modules if p.rpartition(".")[0] == parent]
+            lacking = [p for p in beside if p in idle]
+            ends = (beside[: len(lacking)], beside[-len(lacking) :])
+            if len(lacking) * 2 >= len(beside) or lacking not in ends:
+                continue
+            why = f"{len(beside) - len(lacking)} of the {len(beside)} layers of {parent!r} run"
+        else:
+            twins = [
+                p
+                for p in runs & modules.keys()
+                if modules[p].type == above.type and p != parent and f"{p}.{word}" in runs
+            ]
+            if above.type == "Sequential" or not twins or parent not in called:
+                continue
+            why = f"the {word!r} of {min(twins)!r} does"
+        yield RULE.at(
+            None,
+            f"{path!r} ({module.type}) never runs, and {why}: its weights are saved, counted and "
+            "never trained",
+            severity="warning",
+            module=path,
+            source=module.source,
+            mends=(Mend("call it where its neighbours are called, or do not build it"),),
+        )
+
+
+def _above(path: str) -> Iterator[str]:
+    """The path and every path above it."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
+
+
+def _runs(evidence: Evidence) -> tuple[set[str], set[str]]:
+    """Modules that a pass calls, and names of the parameters that a pass reads."""
+    called = {m.path for run in evidence.passes for m in run.graph.modules if m.calls}
+    read = {p.name for run in evidence.passes for p in run.graph.parameters if p.readers}
+    return called, read
 
 
 def _unused(evidence: Evidence) -> dict[str, list[str]]:
     """Topmost modules with parameters that no pass calls, by the module that should."""
-    called = {m.path for run in evidence.passes for m in run.graph.modules if m.calls}
-    read = {p.name for run in evidence.passes for p in run.graph.parameters if p.readers}
+    called, read = _runs(evidence)
     holding = {p.name.rpartition(".")[0] for p in evidence.eval.graph.parameters if not p.buffer}
     found: dict[str, list[str]] = {}
     for module in evidence.eval.graph.modules:
