@@ -34,7 +34,7 @@ class RunStore:
         self.directory = directory
         self.facts = json.loads(json.dumps(facts))
         self.checkpoints = Checkpoints(directory / "checkpoints", facts)
-        self._boarded = 0
+        self._boarded = (0, 0)
 
     def finished(self) -> Run | None:
         """Return the record of the run if it has ended.
@@ -75,18 +75,18 @@ class RunStore:
             self._board(training)
 
     def _board(self, training: Training) -> None:
-        """Hand the new steps to TensorBoard; those of an interrupted, repeated stretch go."""
+        """Hand what is new to TensorBoard; the first time all, in place of an earlier process's."""
         from torch.utils.tensorboard import SummaryWriter
 
-        new = training.steps[self._boarded :]
-        where = str(self.directory / "tensorboard")
-        with SummaryWriter(where, purge_step=self._boarded) as board:
-            for step in new:
+        steps, epochs = self._boarded
+        again = 0 if self._boarded == (0, 0) else None
+        with SummaryWriter(str(self.directory / "tensorboard"), purge_step=again) as board:
+            for step in training.steps[steps:]:
                 for name in ("loss", "gradient", "lr"):
                     board.add_scalar(f"step/{name}", getattr(step, name), step.step)
-            for epoch in training.epochs:
+            for epoch in training.epochs[epochs:]:
                 board.add_scalar("epoch/test_accuracy", epoch.test_accuracy, epoch.epoch)
-        self._boarded = len(training.steps)
+        self._boarded = len(training.steps), len(training.epochs)
 
 
 def _csv(kind: type, rows: Sequence[Any], leave: str = "") -> str:
