@@ -49,7 +49,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         rank = len(sizes[0])
         axis %= rank or 1
         others = {size for s in sizes for i, size in enumerate(s) if i != axis}
-        if rank < 3 or not all(evidence.marked(s[axis]) for s in sizes):
+        if rank < 2 or not all(evidence.marked(s[axis]) for s in sizes):
             continue
         if any(evidence.marked(size) for size in others) or _split_again(run, node.outputs[0]):
             continue

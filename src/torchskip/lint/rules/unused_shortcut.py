@@ -38,7 +38,7 @@ from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.ops import ADDS, CONCATS, name
 from torchskip.lint.rule import Rule
-from torchskip.lint.words import listed, plural
+from torchskip.lint.words import listed, plural, times
 
 RULE = Rule("TS108", "unused-shortcut", "error", __doc__)
 _NAMED = re.compile(r"short_?cut|skip|down_?sample|identity|residual|^res$|_res$|^res_|proj", re.I)
@@ -105,9 +105,14 @@ def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
                 for p in runs & modules.keys()
                 if modules[p].type == above.type and p != parent and f"{p}.{word}" in runs
             ]
-            if above.type == "Sequential" or not twins or parent not in called:
+            again = [p for p in modules if p != path and _stands_in(evidence, path, p)]
+            if above.type == "Sequential" or parent not in called or not (twins or again):
                 continue
-            why = f"the {word!r} of {min(twins)!r} does"
+            why = (
+                f"the {word!r} of {min(twins)!r} does"
+                if twins
+                else f"{again[0]!r}, of its kind and size, runs {times(modules[again[0]].calls)}"
+            )
         yield RULE.at(
             None,
             f"{path!r} ({module.type}) never runs, and {why}: its weights are saved, counted and "
@@ -117,6 +122,26 @@ def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
             source=module.source,
             mends=(Mend("call it where its neighbours are called, or do not build it"),),
         )
+
+
+def _stands_in(evidence: Evidence, path: str, other: str) -> bool:
+    """Whether a module of the same kind and size runs twice where both should run once."""
+    parent = path.rpartition(".")[0]
+    one, two = evidence.modules[path], evidence.modules[other]
+    return (
+        other.rpartition(".")[0] == parent
+        and one.type == two.type
+        and two.calls > evidence.modules[parent].calls
+        and _shapes(evidence, path) == _shapes(evidence, other)
+    )
+
+
+def _shapes(evidence: Evidence, path: str) -> list[tuple[str, tuple[int, ...]]]:
+    return sorted(
+        (p.name.removeprefix(path), p.shape)
+        for p in evidence.eval.graph.parameters
+        if p.name.startswith(path + ".")
+    )
 
 
 def _above(path: str) -> Iterator[str]:
