@@ -72,9 +72,9 @@ def gather(
             given = inputs.resized(
                 inputs.smaller(example), batch=max(inputs.batch_of(example) or 2, 2)
             )
-            if inputs.shapes_of(given) != inputs.shapes_of(example):
-                if trace(model, *given, training=True, **kwargs).failure is not None:
-                    given = example
+            same = inputs.shapes_of(given) == inputs.shapes_of(example)
+            if not same and trace(model, *given, training=True, **kwargs).failure is not None:
+                given = example
             small.append(given)
         return small[0]
 
@@ -92,12 +92,13 @@ def gather(
         ran.append(Ran("forward and backward with numbers", outcome))
         return found
 
-    def outplace() -> Graph | None:
+    def outplace(training: bool) -> Graph | None:
         with OutOfPlace() as mode:
-            found = trace(model, *example, training=False, **kwargs)
+            found = trace(model, *example, training=training, **kwargs)
+        title = "out of place in training" if training else "out of place"
         if mode.late:
-            return logged("out of place", found)
-        ran.append(Ran("out of place", "nothing is read after it was overwritten"))
+            return logged(title, found)
+        ran.append(Ran(title, "nothing is read after it was overwritten"))
         return None
 
     probes = Probes(
