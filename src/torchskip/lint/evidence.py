@@ -81,7 +81,7 @@ class Probes:
     train: Callable[[], tuple[Graph, int | None]]
     sizes: Callable[[], Iterator[tuple[tuple[tuple[int, ...], ...], Graph]]]
     real: Callable[[], Real | None]
-    outplace: Callable[[], Graph | None]
+    outplace: Callable[[bool], Graph | None]
     half: Callable[[], Graph]
     influence: Callable[[tuple[str, ...]], frozenset[str]]
     bodies: Callable[[], tuple[Body, ...]]
@@ -136,7 +136,13 @@ class Evidence:
 
         None when nothing is read after it was overwritten: the pass would be the same.
         """
-        graph = self._probes.outplace()
+        graph = self._probes.outplace(False)
+        return None if graph is None else Pass(graph, self._probes.find)
+
+    @cached_property
+    def outplace_training(self) -> Pass | None:
+        """The same in training mode, with the example's batch."""
+        graph = self._probes.outplace(True)
         return None if graph is None else Pass(graph, self._probes.find)
 
     @cached_property

@@ -4,7 +4,8 @@
 Runs the model with every in-place operation made out of place and compares: where the join would
 then receive the value from *before* the operation, and the outputs change, the shortcut is
 overwritten. This sees in-place modules, functions and methods, inside custom layers and through
-views.
+views, in evaluation and in training. A module that writes to its input and returns another tensor
+is reported where its caller joins that input afterwards.
 
 ## Why is this bad
 `nn.ReLU(inplace=True)` as the first layer of a branch writes into the block's input. The shortcut
@@ -24,18 +25,20 @@ caller's tensor is changed too.
 `torchskip.mend(model)` returns a copy with the operation out of place.
 
 ## References
-rosinality/vq-vae-2-pytorch#60; iduta/iresnet pull request 2; osmr/imgclsmob#13.
+rosinality/vq-vae-2-pytorch#60; iduta/iresnet pull request 2; osmr/imgclsmob#13;
+GeeeekExplorer/nano-vllm#170.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from torchskip.graph import Node, Source
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Edit, Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, describe, name
+from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, shape
 
@@ -46,10 +49,35 @@ _JOINS = ADDS | CONCATS | PRODUCTS
 def check(evidence: Evidence) -> Iterator[Finding]:
     """In-place operations whose former value would reach a join, were it still there."""
     run = evidence.eval
-    writers = [n for n in run.graph.nodes if n.inplace and n.outputs and _shared(run, n)]
-    if not writers:
-        return
-    free = evidence.outplace
+    writers = _writers(run)
+    found = {_place(w) for w in writers}
+    # Dropout writes in training alone.
+    late = [w for w in _writers(evidence.train) if _place(w) not in found]
+    named: set[tuple[object, ...]] = set()
+    for finding, writer in (
+        *_overwrites(evidence, run, writers, lambda: evidence.outplace),
+        *_overwrites(evidence, evidence.train, late, lambda: evidence.outplace_training),
+    ):
+        named.add(_place(writer))
+        yield finding
+    for writer in writers:
+        if _place(writer) not in named:
+            yield from _callers(run, writer)
+
+
+def _writers(run: Pass) -> list[Node]:
+    return [n for n in run.graph.nodes if n.inplace and n.outputs and _shared(run, n)]
+
+
+def _place(node: Node) -> tuple[object, ...]:
+    return (node.module, node.source, name(node))
+
+
+def _overwrites(
+    evidence: Evidence, run: Pass, writers: list[Node], outplace: Callable[[], Pass | None]
+) -> Iterator[tuple[Finding, Node]]:
+    """Writers whose former value meets their result when nothing is written in place."""
+    free = outplace() if writers else None
     if free is None:
         return
     twins = _twins(run, free)
@@ -58,7 +86,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         if twin is None or twin.inplace or not twin.inputs or not twin.outputs:
             continue
         join = _late_join(free.flow, twin)
-        if join is None or evidence.outplace_difference == 0.0:
+        if join is None or (run is evidence.eval and evidence.outplace_difference == 0.0):
             continue
         old = free.flow.value(twin.inputs[0])
         module = evidence.modules.get(writer.module)
@@ -70,13 +98,62 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             if fixes
             else f"write {describe(writer)} out of place"
         )
-        yield RULE.at(
+        when = "" if run is evidence.eval else " in training"
+        yield (
+            RULE.at(
+                writer,
+                f"{called(writer)} overwrites the shortcut {shape(old.shape)} before it is "
+                f"joined{when}: the {describe(join)} gets the result of {describe(writer)} "
+                "instead of its input",
+                join=_line(twins, run, join),
+                mends=(Mend(text, edits=fixes),),
+            ),
             writer,
-            f"{called(writer)} overwrites the shortcut {shape(old.shape)} before it is joined: "
-            f"the {describe(join)} gets the result of {describe(writer)} instead of its input",
-            join=_line(twins, run, join),
-            mends=(Mend(text, edits=fixes),),
         )
+
+
+def _callers(run: Pass, writer: Node) -> Iterator[Finding]:
+    """A module that writes to a tensor of its caller, returns another, and the caller joins it."""
+    flow = run.flow
+    written = flow.value(writer.outputs[0])
+    maker = flow.producer(written.previous) if written.previous is not None else None
+    for node in run.graph.nodes[writer.index + 1 :]:
+        memories = {flow.value(v).memory for v in node.inputs}
+        if name(node) not in _JOINS or len(memories) < 2 or written.memory not in memories:
+            continue
+        owner = _child(node.module, writer.module)
+        if owner is None or maker is None or below(maker.module, owner):
+            continue
+        if _returns(run, owner, writer.call) - {written.memory}:
+            yield RULE.at(
+                writer,
+                f"{called(writer)} writes to the input of {owner!r}, {shape(written.shape)}, "
+                f"which the caller still holds: the {describe(node)} behind it gets the "
+                "overwritten value",
+                join=node.source,
+                mends=(Mend(f"write {describe(writer)} out of place"),),
+            )
+            return
+
+
+def _returns(run: Pass, owner: str, call: int) -> set[int]:
+    """Memories of the values made in a module that something outside it reads."""
+    graph, flow = run.graph, run.flow
+    return {
+        flow.value(v).memory
+        for node in graph.nodes
+        if below(node.module, owner) and node.call == call
+        for v in node.outputs
+        if any(not below(graph.nodes[r].module, owner) for r in flow.readers[v])
+    }
+
+
+def _child(path: str, other: str) -> str | None:
+    """The module right below the path that holds the other one; None if it is not below."""
+    if other == path or not below(other, path):
+        return None
+    rest = other.removeprefix(path).removeprefix(".").partition(".")[0]
+    return f"{path}.{rest}" if path else rest
 
 
 def _shared(run: Pass, node: Node) -> bool:
