@@ -51,6 +51,8 @@ def place() -> Place | None:
             inside = inside or "a torch.autograd.Function, whose backward is written by hand"
         elif code.co_filename == checkpoint.__file__:
             inside = inside or "a checkpointed function, which runs again in the backward pass"
+        elif code.co_filename == _MODULE_CALL.co_filename:
+            pass  # one frame more where a module has hooks, another where torch.jit traces
         elif code.co_name not in _MODES:  # other modes too, such as torch.device's
             spot.append((code.co_qualname, frame.f_lasti))
         frame = frame.f_back

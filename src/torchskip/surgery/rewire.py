@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torchskip.errors import SurgeryError
 from torchskip.surgery.place import Spot, operands, place, replaced
 
-__all__ = ["Clock", "Cut", "Rewiring", "rewire"]
+__all__ = ["Cut", "Rewiring", "clock_of", "rewire"]
 
 _SLOT = "_torchskip_rewiring"
 _SUMS = frozenset(("add", "add_", "__add__", "__radd__", "__iadd__"))
@@ -84,7 +84,7 @@ class Rewiring:
 
     path: str
     cuts: tuple[Cut, ...]
-    clock: Clock | None = None
+    clock: Clock | None = field(default=None, compare=False)
     calls: int = 0
     root: bool = False
 
@@ -191,7 +191,10 @@ def _rewired(base: type[nn.Module]) -> type[nn.Module]:
         rewiring = self.__dict__.get(_SLOT)
         if rewiring is None:
             return base.__call__(self, *args, **kwargs)
-        return rewiring.run(partial(base.__call__, self), self, args, kwargs)
+        run = rewiring.run
+        if torch.compiler.is_dynamo_compiling():  # what is compiled ahead has no frames to read
+            run = torch.compiler.disable(run)
+        return run(partial(base.__call__, self), self, args, kwargs)
 
     def reduce(self: Any, protocol: Any) -> Any:
         return _revive, (base,), self.__getstate__()
@@ -253,5 +256,16 @@ def _both(a: Rewiring, b: Rewiring) -> Rewiring:
             visits = tuple(tuple(sorted({*one, *other})) for one, other in pairs)
             cut = replace(cut, visits=visits, required=cut.required or known.required)
         cuts[cut.function, cut.spot, cut.calls] = cut
-    clock = b.clock or a.clock
-    return replace(b, cuts=tuple(cuts.values()), clock=clock, root=a.root or b.root)
+    return replace(
+        b,
+        cuts=tuple(cuts.values()),
+        clock=b.clock or a.clock,
+        calls=max(a.calls, b.calls),
+        root=a.root or b.root,
+    )
+
+
+def clock_of(model: nn.Module) -> Clock:
+    """Return the clock that `model` resets in each of its passes, a new one if it has none."""
+    rewiring: Rewiring | None = model.__dict__.get(_SLOT)
+    return (rewiring and rewiring.clock) or Clock()

@@ -16,7 +16,7 @@ from torchskip.skips.flow import Flow
 from torchskip.skips.ops import base_name
 from torchskip.surgery.choose import Which, choose
 from torchskip.surgery.cuts import entries
-from torchskip.surgery.rewire import Clock, Cut, Rewiring, rewire
+from torchskip.surgery.rewire import Cut, Rewiring, clock_of, rewire
 from torchskip.surgery.twin import copied, dead_state, retire
 from torchskip.surgery.witness import Site, Witnessed, describe, watch
 from torchskip.trace.tree import rebuild
@@ -133,7 +133,7 @@ def _install(
         visits = calls.setdefault(site.call, {})
         visits[site.visit] = tuple(sorted({*visits.get(site.visit, ()), *positions}))
         about[site.module, key] = neutral, node
-    clock = Clock()
+    clock = clock_of(twin)
     for path, spots in by_module.items():
         module = _submodule(twin, path, about[path, next(iter(spots))][1])
         total = max(ran.get(path, 0), 1)
@@ -144,12 +144,12 @@ def _install(
             for call, met in calls.items():
                 times = seen.visits[path, call, function, spot]
                 groups[tuple(met.get(i, ()) for i in range(times))].append(call)
-            for visits, numbers in groups.items():
+            for pattern, numbers in groups.items():
                 every = len(numbers) == total
                 alike = alike and every
                 text = describe(node).split(" in '")[0]
                 calls_meant = None if every else frozenset(numbers)
-                cuts.append(Cut(function, spot, visits, neutral, text, required, calls_meant))
+                cuts.append(Cut(function, spot, pattern, neutral, text, required, calls_meant))
         rewire(module, Rewiring(path, tuple(cuts), None if alike else clock, total))
         if not alike:
             rewire(twin, Rewiring("", (), clock, root=True))

@@ -1,0 +1,276 @@
+"""`with_skips`: shortcuts for a network that has none, without changing what it computes."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torchskip.errors import ArgumentError, SurgeryError, TorchskipError
+from torchskip.graph import Graph
+from torchskip.nn.probe import probe
+from torchskip.nn.scale import ReZero
+from torchskip.nn.shortcut import derive_shortcut
+from torchskip.nn.twin import device_of, dtype_of, undisturbed
+from torchskip.skips import find_skips
+from torchskip.skips.flow import Flow
+from torchskip.surgery.added import AddedSkip, Arrive, Leave, Wire
+from torchskip.surgery.replay import Replay
+from torchskip.surgery.stretches import stretches, way
+from torchskip.surgery.twin import copied
+from torchskip.surgery.witness import explain
+from torchskip.trace.record import Recorder
+from torchskip.trace.tracer import witnessed
+from torchskip.trace.tree import leaves, rebuild
+
+__all__ = ["with_skips"]
+
+_LOG = logging.getLogger(__name__)
+
+
+def with_skips(
+    model: nn.Module,
+    *example: Any,
+    every: int = 2,
+    around: Sequence[tuple[str, str]] | None = None,
+    shortcut: str = "auto",
+    **kwargs: Any,
+) -> nn.Module:
+    r"""Return `model` with shortcuts: :math:`y = f(x) + \alpha s(x)`, :math:`\alpha = 0` at first.
+
+    A new object with copies of the same weights under the same names; `model` stays as it is.
+    The shortcuts `s` are derived as those of :class:`torchskip.nn.Skip`: nothing where the shapes
+    agree for every input size, otherwise an aligned pooling and a 1x1 convolution. Each is a
+    module ``added_skip`` of the module whose output it joins. That the output is equal before
+    training is checked on the example.
+
+    Args:
+        model: any module that holds its convolutions as modules.
+        example: what its forward takes.
+        every: layers to a stretch; the last one of a block takes the rest (He et al. 2015 have 2,
+            and 3 in bottlenecks). Stretches that have a skip already are left alone, as is the
+            layer that reads the input, and none crosses a pooling.
+        around: the stretches themselves, as paths of the first and the last module.
+        shortcut: any of `Skip`'s names (``"auto"``, ``"pad"``, ...).
+        kwargs: more of what its forward takes.
+
+    Raises:
+        ArgumentError: `every` is below 1, or `around` names no way through the model.
+        SurgeryError: there is no stretch to go around, or the model cannot be copied or run.
+
+    He et al. 2015, *Deep Residual Learning for Image Recognition*, section 3.3.
+
+    >>> import torch
+    >>> from torchskip.models.cifar import plainnet
+    >>> net, x = plainnet(8).eval(), torch.ones(1, 3, 16, 16)
+    >>> residual = with_skips(net, x)
+    >>> torch.equal(residual(x), net(x))
+    True
+    >>> [path for path, module in residual.named_modules() if path.endswith("added_skip")][0]
+    'stages.0.0.unit.branch.bn2.added_skip'
+
+    """
+    if not isinstance(every, int) or every < 1:
+        raise ArgumentError(f"every={every!r} layers is no stretch\n  mend: give 1 or more")
+    twin = copied(model)
+    borders = _follow(twin, example, kwargs)
+    flow = Flow(borders.graph)
+    chosen = _between(flow, borders, around) if around else _everywhere(flow, borders, every)
+    plans, refused = [], list[str]()
+    for ways in chosen:
+        try:
+            plans.append(_plan(twin, flow, borders, ways, shortcut))
+        except TorchskipError as error:
+            if around:
+                raise
+            refused.append(str(error).splitlines()[0])
+    if not plans:
+        skips = len(find_skips(borders.graph))
+        why = "".join(f"\n  because  {text}" for text in dict.fromkeys(refused))
+        raise SurgeryError(
+            f"{borders.graph.model} has no stretch of {every} convolutions in a row without a "
+            f"skip; it has {skips} skips{why}\n"
+            "  mend: every=1, or around=[(first module, last module)]"
+        )
+    before = _outputs(twin, example, kwargs)
+    for plan in plans:
+        plan.install(twin)
+    _equal(before, _outputs(twin, example, kwargs), len(plans), borders.graph.model)
+    return twin
+
+
+@dataclass(slots=True)
+class _Borders:
+    """A graph and the modules by the value that goes in and that comes out, innermost first."""
+
+    graph: Graph
+    first: dict[int, list[str]]
+    last: dict[int, list[str]]
+
+    def ends(self, path: str) -> tuple[int | None, int | None]:
+        """Return what goes into a module and what comes out."""
+        inputs = [v for v, paths in self.first.items() if path in paths]
+        outputs = [v for v, paths in self.last.items() if path in paths]
+        return inputs[0] if inputs else None, outputs[0] if outputs else None
+
+
+@dataclass(slots=True)
+class _Plan:
+    """A shortcut, ready to be installed between two modules."""
+
+    first: str
+    last: str
+    skip: AddedSkip
+    copy: bool
+
+    def install(self, twin: nn.Module) -> None:
+        """Hook it in."""
+        module, name = twin.get_submodule(self.last), "added_skip"
+        while hasattr(module, name):
+            name += "_"
+        self.skip.train(module.training)
+        module.add_module(name, self.skip)
+        wire = Wire()
+        leave = Leave(wire, self.copy)
+        twin.get_submodule(self.first).register_forward_pre_hook(leave, with_kwargs=True)
+        module.register_forward_hook(Arrive(wire, name))
+
+
+@dataclass(slots=True)
+class _Noted:
+    """What hooks saw go in and out of the modules, as entries of the tape."""
+
+    recorder: Recorder
+    first: list[tuple[str, Any]] = field(default_factory=list)
+    last: list[tuple[str, Any]] = field(default_factory=list)
+
+
+def _follow(twin: nn.Module, example: tuple[Any, ...], kwargs: dict[str, Any]) -> _Borders:
+    noted: list[_Noted] = []
+
+    def entry(value: Any) -> Any:
+        tensor = next((t for _, t in leaves(value)), None)
+        held = None if tensor is None else noted[-1].recorder.values.before(tensor)
+        return None if held is None else noted[-1].recorder.tape.entries[held]
+
+    def enters(path: str, _module: nn.Module, args: Any, kwargs: Any) -> None:
+        given = [t for t in (*args, *kwargs.values()) if isinstance(t, Tensor)]
+        noted[-1].first.append((path, entry(given[0]) if given else None))
+
+    def leaves_it(path: str, _module: nn.Module, _args: Any, output: Any) -> None:
+        noted[-1].last.append((path, entry(output) if isinstance(output, Tensor) else None))
+
+    @contextmanager
+    def witness(recorder: Recorder) -> Iterator[None]:
+        noted.append(_Noted(recorder))
+        yield
+
+    with ExitStack() as undo:
+        for path, module in twin.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue
+            pre = module.register_forward_pre_hook(partial(enters, path), with_kwargs=True)
+            post = module.register_forward_hook(partial(leaves_it, path))
+            undo.callback(pre.remove)
+            undo.callback(post.remove)
+        graph = witnessed(twin, example, kwargs, witness, training=False)
+    if graph.failure is not None:
+        raise SurgeryError(explain(graph, graph.failure))
+    once = {m.path for m in graph.modules if m.calls == 1}
+    numbers = {id(e): v for v, e in enumerate(noted[-1].recorder.tape.entries)}
+    borders = _Borders(graph, defaultdict(list), defaultdict(list))
+    for path, seen in reversed(noted[-1].first):
+        if path in once and seen is not None and id(seen) in numbers:
+            borders.first[numbers[id(seen)]].append(path)
+    for path, seen in noted[-1].last:
+        holds = isinstance(twin.get_submodule(path), nn.Sequential | nn.ModuleList | nn.ModuleDict)
+        if path in once and seen is not None and id(seen) in numbers and not holds:
+            borders.last[numbers[id(seen)]].append(path)
+    return borders
+
+
+Ways = list[tuple[int, int]]
+"""Values where one shortcut may leave and arrive, the best first."""
+
+
+def _everywhere(flow: Flow, borders: _Borders, every: int) -> list[Ways]:
+    found = stretches(flow, find_skips(flow.graph), every)
+    return [[(a, b) for b in s.ends for a in s.starts] for s in found]
+
+
+def _between(flow: Flow, borders: _Borders, around: Sequence[tuple[str, str]]) -> list[Ways]:
+    chosen = []
+    for first, last in around:
+        start, end = borders.ends(first)[0], borders.ends(last)[1]
+        if start is None or end is None or way(flow, start, end) is None or start == end:
+            raise ArgumentError(
+                f"around=('{first}', '{last}') is no way through {flow.graph.model}: each module "
+                "must run once, take and give a tensor, and nothing may branch off between them\n"
+                "  mend: give modules that follow each other; the last one is no container"
+            )
+        chosen.append([(start, end)])
+    return chosen
+
+
+def _plan(twin: nn.Module, flow: Flow, borders: _Borders, ways: Ways, shortcut: str) -> _Plan:
+    graph = flow.graph
+    for start, end in ways:
+        nodes = way(flow, start, end)
+        if nodes:
+            first = _innermost(borders.first.get(start, []), graph.nodes[nodes[0]].module)
+            last = _innermost(borders.last.get(end, []), graph.nodes[nodes[-1]].module)
+            if first is not None and last is not None:
+                break
+    else:
+        node = graph.values[ways[0][1]].producer
+        module = graph.nodes[node].module if node is not None else ""
+        raise SurgeryError(f"the layers up to those of '{module}' are no modules of their own")
+    before, after = graph.values[start].shape, graph.values[end].shape
+    found = probe(Replay(graph, nodes, frozenset(flow.gates)), before[1])
+    sizes = tuple(rule(n) for rule, n in zip(found.sizes, before[2:], strict=True))
+    if (found.out_channels, *sizes) != (after[1] if found.out_channels else None, *after[2:]):
+        raise SurgeryError(f"the sizes between '{first}' and '{last}' cannot be derived")
+    home = twin.get_submodule(last)
+    near = home if device_of(home) is not None else twin
+    factory: dict[str, Any] = {"device": device_of(near), "dtype": dtype_of(near)}
+    skip = AddedSkip(derive_shortcut(shortcut, found, **factory), (first, last), ReZero(**factory))
+    overwritten = any(v.previous == start for v in graph.values)
+    return _Plan(first, last, skip, overwritten)
+
+
+def _innermost(paths: list[str], module: str) -> str | None:
+    """Return the longest of `paths` that is `module` or holds it."""
+    around = [p for p in paths if f"{module}.".startswith(f"{p}." if p else "")]
+    return max(around, key=len, default=None)
+
+
+def _outputs(twin: nn.Module, example: tuple[Any, ...], kwargs: Any) -> list[Tensor] | None:
+    """Run a copy in evaluation; None where the example or the model holds no data."""
+    given = [t for _, t in leaves((example, kwargs))]
+    if any(t.is_meta for t in (*given, *twin.parameters())):
+        return None
+    example, kwargs = rebuild((example, kwargs), torch.clone)
+    with undisturbed():
+        torch.manual_seed(0)
+        return [t for _, t in leaves(copied(twin).eval()(*example, **kwargs))]
+
+
+def _equal(before: list[Tensor] | None, after: list[Tensor] | None, count: int, name: str) -> None:
+    if before is None or after is None:
+        _LOG.info("%s: %d shortcuts added; not run, because there is no data", name, count)
+        return
+    for a, b in zip(before, after, strict=True):
+        if not torch.allclose(a, b, rtol=0, atol=0, equal_nan=True):
+            apart = (a - b).abs().max().item()
+            raise SurgeryError(
+                f"{name} with {count} shortcuts of weight 0 gives another output: up to {apart}\n"
+                "  mend: its outputs are random in evaluation or too large for 0 times them to be 0"
+            )
+    _LOG.info("%s: %d shortcuts added; the output is equal before training", name, count)
