@@ -22,10 +22,10 @@ ALLOWED = {
     "inspection": {"trace", "skips", "render", "example"},
     "lint": {"trace", "skips", "inspection", "nn", "example", "render"},
     "explain": {"trace", "skips", "inspection"},
-    "render": {"skips", "lint", "compare", "explain", "inspection"},
+    "render": {"skips", "lint", "prove", "explain", "inspection"},
     "surgery": {"trace", "skips", "inspection", "nn"},
     "measure": {"trace", "skips", "inspection", "surgery", "nn"},
-    "compare": {"data", "models", "nn", "inspection", "surgery", "measure", "render", "skips"},
+    "prove": {"data", "models", "nn", "inspection", "surgery", "measure", "render", "skips"},
     "deploy": {"trace", "skips", "inspection", "nn", "example"},
     "testing": {"lint", "inspection"},
 }

@@ -3,7 +3,7 @@
 import pytest
 
 from torchskip.cli import main
-from torchskip.compare.train import Training
+from torchskip.prove.train import Training
 
 QUICK = "compare --depths 8 --seeds 1 --width 4 --epochs 1 --train-per-class 20 --test-per-class 5"
 

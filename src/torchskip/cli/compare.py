@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from torchskip.compare import Experiment, Plan
+from torchskip.prove import Experiment, Plan
 
 __all__ = ["Compare"]
 
@@ -34,9 +34,9 @@ class Compare(Experiment):
         """Train, write the report, print the table and the findings; 130 when interrupted."""
         from rich.console import Console
 
-        from torchskip.compare import compare
-        from torchskip.compare.report import to_table
-        from torchskip.compare.summary import headline
+        from torchskip.prove import compare
+        from torchskip.prove.report import to_table
+        from torchskip.prove.summary import headline
 
         console = Console(highlight=False)
         try:

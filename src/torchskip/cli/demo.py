@@ -27,9 +27,9 @@ class Demo:
         from rich.console import Console
         from rich.text import Text
 
-        from torchskip.compare import run_demo
-        from torchskip.compare.report import to_table as results
-        from torchskip.compare.summary import headline
+        from torchskip.prove import run_demo
+        from torchskip.prove.report import to_table as results
+        from torchskip.prove.summary import headline
         from torchskip.data import load
         from torchskip.errors import MergeShapeError
         from torchskip.explain import walk

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torchskip.compare import plots
-from torchskip.compare.files import write
-from torchskip.compare.records import Comparison, Run, to_json
-from torchskip.compare.summary import Group, contrasts, groups, headline, significant
+from torchskip.prove import plots
+from torchskip.prove.files import write
+from torchskip.prove.records import Comparison, Run, to_json
+from torchskip.prove.summary import Group, contrasts, groups, headline, significant
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,7 +38,7 @@ def to_html(comparison: Comparison, numbers: str = "results.json") -> str:
     found = groups(comparison)
     title, sentence = headline(comparison)
     templates = Environment(
-        loader=PackageLoader("torchskip.compare", "."),
+        loader=PackageLoader("torchskip.prove", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

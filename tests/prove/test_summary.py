@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from torchskip.compare import Comparison, Plan, Run, Step
-from torchskip.compare.summary import (
+from torchskip.prove import Comparison, Plan, Run, Step
+from torchskip.prove.summary import (
     contrasts,
     difference,
     groups,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from torchskip.compare.train import Training
+from torchskip.prove.train import Training
 
 if TYPE_CHECKING:
     from rich.console import Console

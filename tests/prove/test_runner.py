@@ -17,8 +17,8 @@ from rich.console import Console
 from safetensors.torch import load_file
 from torch import nn
 
-from torchskip.compare import Experiment, Plan, compare
-from torchskip.compare.train import Training
+from torchskip.prove import Experiment, Plan, compare
+from torchskip.prove.train import Training
 from torchskip.errors import TrainingError
 
 PLAN = Plan(epochs=2, batch=40)
@@ -220,7 +220,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from torchskip import data
-from torchskip.compare import Experiment, Plan, compare, train
+from torchskip.prove import Experiment, Plan, compare, train
 
 step = train.Training._step
 
@@ -254,8 +254,8 @@ from pathlib import Path
 import torch
 from torch import nn
 from torchskip import data
-from torchskip.compare import Experiment, Plan, compare
-from torchskip.compare.train import Training
+from torchskip.prove import Experiment, Plan, compare
+from torchskip.prove.train import Training
 
 def twins(depth, seed):
     torch.manual_seed(seed)

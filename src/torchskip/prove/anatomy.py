@@ -23,7 +23,7 @@ from torchskip.measure import (
 from torchskip.nn import Skip
 
 if TYPE_CHECKING:
-    from torchskip.compare.train import Training
+    from torchskip.prove.train import Training
 
 __all__ = ["Anatomy", "blocks_of", "dissect", "first_signals"]
 

@@ -13,19 +13,19 @@ import torch
 from torch import nn
 
 from torchskip import data
-from torchskip.compare.anatomy import blocks_of, dissect, first_signals
-from torchskip.compare.batches import Batches, own_randomness
-from torchskip.compare.environment import command_line, environment
-from torchskip.compare.experiment import Experiment
-from torchskip.compare.fabric import make_fabric
-from torchskip.compare.interrupt import Interrupt, deferred
-from torchskip.compare.progress import Bars, bars
-from torchskip.compare.records import Comparison, Run, to_json
-from torchskip.compare.report import write_report
-from torchskip.compare.shrink import shrink
-from torchskip.compare.store import RunStore
-from torchskip.compare.train import Training
-from torchskip.compare.twins import CifarTwins, Twins
+from torchskip.prove.anatomy import blocks_of, dissect, first_signals
+from torchskip.prove.batches import Batches, own_randomness
+from torchskip.prove.environment import command_line, environment
+from torchskip.prove.experiment import Experiment
+from torchskip.prove.fabric import make_fabric
+from torchskip.prove.interrupt import Interrupt, deferred
+from torchskip.prove.progress import Bars, bars
+from torchskip.prove.records import Comparison, Run, to_json
+from torchskip.prove.report import write_report
+from torchskip.prove.shrink import shrink
+from torchskip.prove.store import RunStore
+from torchskip.prove.train import Training
+from torchskip.prove.twins import CifarTwins, Twins
 from torchskip.data import Images
 from torchskip.errors import TrainingError
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from torchskip.compare.files import write, write_bytes
+from torchskip.prove.files import write, write_bytes
 from torchskip.errors import TrainingError
 
 
@@ -38,7 +38,7 @@ def test_a_full_disk(tmp_path):
     code = (
         "import resource, signal, sys\n"
         "from pathlib import Path\n"
-        "from torchskip.compare.files import write_bytes\n"
+        "from torchskip.prove.files import write_bytes\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "write_bytes(Path(sys.argv[1]), b'x' * 100000)\n"

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from torchskip.compare.files import write_bytes
+from torchskip.prove.files import write_bytes
 from torchskip.errors import TrainingError
 
 __all__ = ["Checkpoints", "check_facts"]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from torchskip.compare import Comparison, Epoch, Plan, Run, Step
-from torchskip.compare.report import to_html, to_table, write_report
+from torchskip.prove import Comparison, Epoch, Plan, Run, Step
+from torchskip.prove.report import to_html, to_table, write_report
 
 
 def run(network, depth=20, seed=0, level=1.0, status="finished", count=40):

@@ -2,12 +2,12 @@
 
 import pytest
 
-from torchskip.compare import Plan
-from torchskip.compare.batches import Batches
-from torchskip.compare.fabric import make_fabric
-from torchskip.compare.store import RunStore
-from torchskip.compare.train import Training
-from torchskip.compare.twins import CifarTwins
+from torchskip.prove import Plan
+from torchskip.prove.batches import Batches
+from torchskip.prove.fabric import make_fabric
+from torchskip.prove.store import RunStore
+from torchskip.prove.train import Training
+from torchskip.prove.twins import CifarTwins
 
 events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from statistics import fmean, median
 
-from torchskip.compare.anatomy import Anatomy
-from torchskip.compare.drawing import Drawing
-from torchskip.compare.records import Run
-from torchskip.compare.summary import Group
+from torchskip.prove.anatomy import Anatomy
+from torchskip.prove.drawing import Drawing
+from torchskip.prove.records import Run
+from torchskip.prove.summary import Group
 
 __all__ = [
     "accuracy_plot",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torchskip.compare.plan import Plan
+from torchskip.prove.plan import Plan
 from torchskip.errors import TrainingError
 
 __all__ = ["Experiment"]

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torchskip.compare.batches import Batches, own_randomness
-from torchskip.compare.environment import command_line, environment
-from torchskip.compare.fabric import make_fabric
-from torchskip.compare.plan import Plan
-from torchskip.compare.progress import bars
-from torchskip.compare.records import Comparison
-from torchskip.compare.report import write_report
-from torchskip.compare.shrink import shrink
-from torchskip.compare.train import Training
-from torchskip.compare.twins import CifarTwins, Twins
+from torchskip.prove.batches import Batches, own_randomness
+from torchskip.prove.environment import command_line, environment
+from torchskip.prove.fabric import make_fabric
+from torchskip.prove.plan import Plan
+from torchskip.prove.progress import bars
+from torchskip.prove.records import Comparison
+from torchskip.prove.report import write_report
+from torchskip.prove.shrink import shrink
+from torchskip.prove.train import Training
+from torchskip.prove.twins import CifarTwins, Twins
 from torchskip.data import Images
 
 if TYPE_CHECKING:

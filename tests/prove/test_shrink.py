@@ -3,7 +3,7 @@
 import torch
 
 from torchskip import data
-from torchskip.compare.shrink import shrink
+from torchskip.prove.shrink import shrink
 
 
 def test_blocks_are_averaged():

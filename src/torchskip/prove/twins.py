@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from torchskip.compare.batches import derive
+from torchskip.prove.batches import derive
 
 __all__ = ["TWINS", "CifarTwins", "Twins", "share"]
 

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torchskip.compare import Plan
-from torchskip.compare.batches import Batches
-from torchskip.compare.fabric import make_fabric
-from torchskip.compare.train import Training
-from torchskip.compare.twins import CifarTwins
+from torchskip.prove import Plan
+from torchskip.prove.batches import Batches
+from torchskip.prove.fabric import make_fabric
+from torchskip.prove.train import Training
+from torchskip.prove.twins import CifarTwins
 from torchskip.errors import TrainingError
 
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from torchskip.compare import Plan
-from torchskip.compare.anatomy import Anatomy, blocks_of, dissect, first_signals
-from torchskip.compare.batches import Batches
-from torchskip.compare.fabric import make_fabric
-from torchskip.compare.records import to_json
-from torchskip.compare.train import Training
-from torchskip.compare.twins import CifarTwins
+from torchskip.prove import Plan
+from torchskip.prove.anatomy import Anatomy, blocks_of, dissect, first_signals
+from torchskip.prove.batches import Batches
+from torchskip.prove.fabric import make_fabric
+from torchskip.prove.records import to_json
+from torchskip.prove.train import Training
+from torchskip.prove.twins import CifarTwins
 
 
 @pytest.fixture(scope="module")

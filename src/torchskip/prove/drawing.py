@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any
 
-from torchskip.compare.records import Run
-from torchskip.compare.summary import Group
+from torchskip.prove.records import Run
+from torchskip.prove.summary import Group
 
 __all__ = ["Drawing", "ink"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, median, stdev
 
-from torchskip.compare.records import Comparison, Run
+from torchskip.prove.records import Comparison, Run
 
 __all__ = [
     "Group",

@@ -3,7 +3,7 @@
 import pytest
 import tyro
 
-from torchskip.compare import Plan
+from torchskip.prove import Plan
 from torchskip.errors import TrainingError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torchskip.compare.plan import Plan
+from torchskip.prove.plan import Plan
 from torchskip.errors import TrainingError
 
 if TYPE_CHECKING:

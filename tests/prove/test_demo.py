@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 
 from torchskip import data
-from torchskip.compare import run_demo
+from torchskip.prove import run_demo
 from torchskip.errors import TorchskipError
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from torchskip.compare.anatomy import Anatomy
-from torchskip.compare.plan import Plan
+from torchskip.prove.anatomy import Anatomy
+from torchskip.prove.plan import Plan
 
 __all__ = ["Comparison", "Epoch", "Run", "Step", "to_json"]
 

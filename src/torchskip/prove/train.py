@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from torch.nn.utils import convert_conv2d_weight_memory_format
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from torchskip.compare.batches import Batches, reseed
-from torchskip.compare.plan import Plan
-from torchskip.compare.records import Epoch, Run, Status, Step
+from torchskip.prove.batches import Batches, reseed
+from torchskip.prove.plan import Plan
+from torchskip.prove.records import Epoch, Run, Status, Step
 from torchskip.errors import TrainingError
 from torchskip.measure import gradient_norms, weighted_layers
 
