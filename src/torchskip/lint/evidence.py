@@ -91,6 +91,7 @@ class Probes:
     unstable: Callable[[], bool] = lambda: False
     reaches_input: Callable[[], bool] = lambda: False
     kept_outside: Callable[[], bool] = lambda: False
+    other_batch: Callable[[], Graph | None] = lambda: None
     registered: Callable[[], tuple[tuple[str, ...], ...]] = lambda: ()
 
 
@@ -114,6 +115,13 @@ class Evidence:
     def mark(self) -> int | None:
         """Batch size of the training pass: no axis of another meaning is a multiple of it."""
         return self._training[1]
+
+    @cached_property
+    def other_batch(self) -> Pass | None:
+        """The training pass with the marked batch where it failed; else None."""
+        self._training  # noqa: B018 - the pass that may have failed
+        graph = self._probes.other_batch()
+        return None if graph is None else Pass(graph, self._probes.find)
 
     @property
     def passes(self) -> tuple[Pass, ...]:

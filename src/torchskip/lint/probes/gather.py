@@ -51,12 +51,15 @@ def gather(
         )
     mark = inputs.mark_for(graph) if inputs.batch_of(example) else None
 
+    refused: list[Graph] = []
+
     def train() -> tuple[Graph, int | None]:
         if mark is not None:
             marked = inputs.resized(example, batch=mark)
             found = trace(model, *marked, training=True, **kwargs)
             if found.failure is None or graph.failure is not None:
                 return logged(f"training, batch {mark}", found), mark
+            refused.append(found)
         return logged("training", trace(model, *example, training=True, **kwargs)), None
 
     def sizes() -> Iterator[tuple[tuple[tuple[int, ...], ...], Graph]]:
@@ -113,6 +116,7 @@ def gather(
         unstable=lambda: unstable(model, small_example(), kwargs),
         reaches_input=lambda: reaches_input(model, small_example(), kwargs),
         registered=lambda: registered(model),
+        other_batch=lambda: refused[0] if refused else None,
         kept_outside=lambda: kept_outside(model, small_example(), kwargs),
         bodies=lambda: bodies(model),
         find=find_skips,

@@ -30,9 +30,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 
 from torchskip.graph import Module, Source
-from torchskip.lint.evidence import Evidence
+from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, name
 from torchskip.lint.regions import Region, below, bridged, regions, spanned
@@ -85,12 +86,12 @@ def _siblings(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]
             )
             path = path.rpartition(".")[0]
     for path, region in known.items():
-        if not path or not region.layers or not _keeps_shape(evidence, region):
+        if not path or not region.layers or region.entry == region.exit:
             continue
-        mark = (path.rpartition(".")[0], tuple(weights.get(path, ())))
+        mark = (path.rpartition(".")[0], tuple(weights.get(path, ())), _change(run, region))
         groups.setdefault(mark, []).append(region)
     for group in groups.values():
-        within = [r for r in group if spanned(r, run)]
+        within = [r for r in group if spanned(r, run) or _holds(r, run)]
         if len(group) < 3 or 2 * len(within) <= len(group):
             continue
         without = [r for r in group if r not in within and not bridged(r, run)]
@@ -105,6 +106,21 @@ def _siblings(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]
                 source=_place(module, region),
                 mends=_ADD,
             )
+
+
+def _change(run: Pass, region: Region) -> tuple[Fraction, ...]:
+    """By how much the region changes each axis: blocks of other strides are no siblings."""
+    before, after = (run.flow.value(v).shape for v in (region.entry, region.exit))
+    return tuple(Fraction(b, max(a, 1)) for a, b in zip(before, after, strict=False))
+
+
+def _holds(region: Region, run: Pass) -> bool:
+    """Whether a sum of the module itself bridges its layers behind a resize of its input."""
+    sizes = [run.flow.value(v).shape for v in (region.entry, region.exit)]
+    return sizes[0] != sizes[1] and any(
+        s.live and s.merge == "add" and run.graph.nodes[s.join].module == region.path
+        for s in run.skips
+    )
 
 
 def _place(module: Module, region: Region) -> Source | None:

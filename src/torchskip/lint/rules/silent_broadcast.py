@@ -32,6 +32,7 @@ from collections.abc import Iterator
 
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.flow import Flow
 from torchskip.lint.joins import Join, joins, way
 from torchskip.lint.ops import ADDS, FORMS, SQUASHES, is_layer, is_norm, name
 from torchskip.lint.rule import Rule
@@ -42,6 +43,7 @@ RULE = Rule("TS103", "silent-broadcast", "error", __doc__)
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     """Sums whose arms have different shapes."""
+    yield from _only_this_batch(evidence)
     run = evidence.train
     for join in joins(run, ADDS):
         if len(join.values) == 2 and join.node.outputs:
@@ -92,6 +94,15 @@ def _judge(evidence: Evidence, run: Pass, join: Join) -> Iterator[Finding]:
             arms=arms,
             mends=(Mend(f"let {what} end with {full[1]} channels"),),
         )
+    elif stretched == (2,) and len(full) == 3 and others and _one_output(flow, small):
+        yield RULE.at(
+            join.node,
+            f"an arm ends with one number per position: {shape(sizes)} is stretched over the "
+            f"{full[2]} features of {shape(full)}",
+            severity="warning",
+            arms=arms,
+            mends=(Mend(f"let that arm end with {full[2]} features"),),
+        )
     elif min(stretched) >= 2 and not weighted and others and not _normalised(small_way):
         yield RULE.at(
             join.node,
@@ -104,8 +115,37 @@ def _judge(evidence: Evidence, run: Pass, join: Join) -> Iterator[Finding]:
         )
 
 
+def _only_this_batch(evidence: Evidence) -> Iterator[Finding]:
+    """A sum whose shapes meet because the example's batch happens to equal another axis."""
+    run = evidence.other_batch
+    if run is None or run.graph.failure is None or run.graph.failure.node is None:
+        return
+    node = run.graph.nodes[run.graph.failure.node]
+    if name(node) not in ADDS or len(set(node.inputs)) != 2:
+        return
+    a, b = (run.flow.value(v).shape for v in node.inputs)
+    yield RULE.at(
+        node,
+        f"the sum fits the batch of the example alone: with another batch it is {shape(a)} + "
+        f"{shape(b)}, so for the example it mixes samples with another axis",
+        mends=(Mend("give both arms one shape: keep the axis (`keepdim=True`, no squeeze)"),),
+    )
+
+
 def _normalised(nodes: tuple[object, ...]) -> bool:
     return any(is_norm(node) for node in nodes)  # type: ignore[arg-type]
+
+
+def _one_output(flow: Flow, value: int) -> bool:
+    """Whether a linear layer with one output made the value."""
+    while (maker := flow.producer(value)) and name(maker) in FORMS and len(maker.inputs) == 1:
+        value = maker.inputs[0]
+    return (
+        maker is not None
+        and name(maker) in {"addmm", "mm", "bmm", "linear"}
+        and flow.value(value).shape[-1] == 1
+        and any(c.names for c in maker.constants)
+    )
 
 
 def _becomes_gate(run: Pass, value: int) -> bool:
