@@ -2,7 +2,7 @@
 
 ## What it does
 Looks through every sum, and through sums of sums, for a value that occurs more than once:
-`x + x`, or `(x + f(x)) + x`.
+`x + x`, or `(x + f(x)) + x`; and for concatenations of a value with itself.
 
 ## Why is this bad
 `x + x` is `2 * x`: no branch takes part, so there is no skip connection. It is the usual slip of
@@ -35,7 +35,7 @@ from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
-from torchskip.lint.ops import FORMS, name
+from torchskip.lint.ops import ADDS, CONCATS, FORMS, is_layer, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import shape, times
 
@@ -51,6 +51,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         for node in run.graph.nodes:
             if _adds(node):
                 yield from _judge(run, node, seen)
+            elif name(node) in CONCATS:
+                yield from _doubled(run, node)
 
 
 def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
@@ -81,6 +83,29 @@ def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
         f"the result is {count}x the shortcut plus the branch",
         severity="error" if direct and same_call else "warning",
         mends=(Mend("drop one of the two additions"),),
+    )
+
+
+def _doubled(run: Pass, node: Node) -> Iterator[Finding]:
+    """A concatenation of a computed value with itself along the channels.
+
+    A grey image is repeated to three channels, and a shortcut to the branch's: both are meant.
+    """
+    flow = run.flow
+    values = {_form(flow, v) for v in node.inputs}
+    if len(node.inputs) < 2 or len(values) > 1 or name(node) == "stack" or not node.outputs:
+        return
+    value = values.pop()
+    made = any(is_layer(n) for v in run.graph.inputs for n in flow.nodes_between(v, value))
+    summed = any(name(n) in ADDS for n in flow.reads(node.outputs[0]))
+    if not made or summed or node.argument("dim", 0) in {0, -len(flow.value(value).shape)}:
+        return
+    yield RULE.at(
+        node,
+        f"a value is concatenated with itself: all {len(node.inputs)} operands are the same "
+        f"{shape(flow.value(value).shape)}, and no skip connection takes part",
+        severity="warning",
+        mends=(Mend("concatenate the value saved before the branch"),),
     )
 
 

@@ -1,8 +1,9 @@
 """A shortcut starts from the wrong value.
 
 ## What it does
-Reports shortcut layers that read the block's result instead of its input, and decoder levels that
-read an encoder feature of another level while the feature of their own level is read by no skip.
+Reports shortcut layers that read the block's result instead of its input, decoder levels that read
+an encoder feature of another level while the feature of their own level is read by no skip, and
+pre-normalised halves of a block that both add to the block's input.
 
 ## Why is this bad
 A projection that reads the branch's result adds a function of the branch to the branch: the
@@ -28,9 +29,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from torchskip.graph import SkipPath
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
-from torchskip.lint.ops import is_layer
+from torchskip.lint.ops import is_layer, is_norm
 from torchskip.lint.regions import below, regions
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, shape
@@ -44,6 +46,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     if evidence.eval.graph.failure is None:
         yield from _late(evidence)
         yield from _levels(evidence)
+        yield from _stale(evidence)
 
 
 def _late(evidence: Evidence) -> Iterator[Finding]:
@@ -77,6 +80,34 @@ def _late(evidence: Evidence) -> Iterator[Finding]:
                     join=join.source,
                     mends=(Mend("give the shortcut the block's input"),),
                 )
+
+
+def _stale(evidence: Evidence) -> Iterator[Finding]:
+    """Pre-normalised halves of one block that both add to the block's input."""
+    run = evidence.eval
+    flow, graph = run.flow, run.graph
+    before: dict[tuple[int, str, int], list[SkipPath]] = {}
+    for skip in run.skips:
+        if skip.kind != "identity" or skip.merge != "add" or not skip.live:
+            continue
+        join = graph.nodes[skip.join]
+        earlier = before.setdefault((skip.split, join.module, join.call), [])
+        for first in earlier[-1:]:
+            total = graph.nodes[first.join].outputs[0]
+            readers = [n for n in flow.reads(total) if n.index <= skip.join]
+            enters = any(is_norm(n) and n.index < first.join for n in flow.reads(skip.split))
+            if not enters or not readers or not all(map(is_norm, readers)):
+                continue
+            if len(readers) == len(flow.readers[total]) and flow.depends(join.outputs[0], total):
+                yield RULE.at(
+                    join,
+                    f"the second sum adds to the block's input {shape(flow.value(total).shape)} "
+                    "again: the first sum is read by the second branch alone, and has no short "
+                    "way on",
+                    join=join.source,
+                    mends=(Mend("add to the first sum: `x = x + f(x); x = x + g(x)`"),),
+                )
+        earlier.append(skip)
 
 
 def _levels(evidence: Evidence) -> Iterator[Finding]:
