@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from corpus import CASES, CLEAN
+from corpus import CASES, CLEAN, gradient_designs
 
 from torchskip.lint.check import check
 
@@ -27,6 +27,13 @@ def test_a_correct_model_has_no_error(clean):
     torch.manual_seed(0)
     report = check(clean.model(), *clean.example(), select=["TS1"])
     assert [f for f in report.findings if f.severity == "error"] == [], clean.why
+
+
+@pytest.mark.parametrize("clean", gradient_designs.CLEAN, ids=lambda c: c.name)
+def test_a_cut_on_purpose_has_no_warning(clean):
+    torch.manual_seed(0)
+    report = check(clean.model(), *clean.example(), select=["TS1", "TS2"])
+    assert [f for f in report.findings if f.severity != "note"] == [], clean.why
 
 
 def test_names_are_unique():

@@ -1,8 +1,8 @@
 """The bug corpus: real faults of public skip connections, restated, each with its mended twin."""
 
-from . import detached, droppath, inplace, joins, unused, wiring
+from . import detached, droppath, gradient_designs, inplace, joins, placement, unused, wiring
 from .case import Case, Clean
-from .clean import CLEAN
+from .clean import CLEAN as PUBLISHED
 
 CASES: tuple[Case, ...] = (
     *inplace.CASES,
@@ -11,6 +11,8 @@ CASES: tuple[Case, ...] = (
     *unused.CASES,
     *droppath.CASES,
     *wiring.CASES,
+    *placement.CASES,
 )
+CLEAN: tuple[Clean, ...] = (*PUBLISHED, *gradient_designs.CLEAN)
 
 __all__ = ["CASES", "CLEAN", "Case", "Clean"]
