@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import FrameType
+from functools import lru_cache
+from itertools import islice
+from types import CodeType, FrameType
 from typing import Any
 
 import torch
@@ -14,11 +16,12 @@ from torch.utils import checkpoint
 
 __all__ = ["Place", "Spot", "operands", "place", "replaced"]
 
-Spot = tuple[tuple[str, int], ...]
-"""Function name and bytecode offset of every frame from a call out to its module's forward.
+Spot = tuple[tuple[str, tuple[int | None, ...]], ...]
+"""Function name and place in its source of every frame from a call out to its module's forward.
 
 The same in training and evaluation, for every input and after pickling, as long as the source
-is the same. File names are left out: those of generated code are numbered anew by every copy.
+is the same. Lines count from the function's first. File names are left out: those of generated
+code are numbered anew by every copy.
 """
 
 _MODULE_CALL = nn.Module._call_impl.__code__
@@ -41,7 +44,7 @@ class Place:
 def place() -> Place | None:
     """Return the place of the torch call that a function mode was told of; None outside modules."""
     frame: FrameType | None = sys._getframe(2)
-    spot: list[tuple[str, int]] = []
+    spot: list[tuple[str, tuple[int | None, ...]]] = []
     inside = ""
     while frame is not None:
         code = frame.f_code
@@ -54,9 +57,23 @@ def place() -> Place | None:
         elif code.co_filename == _MODULE_CALL.co_filename:
             pass  # one frame more where a module has hooks, another where torch.jit traces
         elif code.co_name not in _MODES:  # other modes too, such as torch.device's
-            spot.append((code.co_qualname, frame.f_lasti))
+            spot.append(_where(code, frame.f_lasti))
         frame = frame.f_back
     return None
+
+
+@lru_cache(4096)
+def _where(code: CodeType, offset: int) -> tuple[str, tuple[int | None, ...]]:
+    # Not the offset: a call that the interpreter specialised stands at another one (Python 3.11).
+    position = next(islice(code.co_positions(), offset // 2, None), (None,) * 4)
+    first, last, left, right = position
+    start = code.co_firstlineno
+    return code.co_qualname, (
+        None if first is None else first - start,
+        None if last is None else last - start,
+        left,
+        right,
+    )
 
 
 def operands(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:

@@ -193,7 +193,7 @@ def _rewired(base: type[nn.Module]) -> type[nn.Module]:
             return base.__call__(self, *args, **kwargs)
         run = rewiring.run
         if torch.compiler.is_dynamo_compiling():  # what is compiled ahead has no frames to read
-            run = torch.compiler.disable(run)
+            run = torch.compiler.disable(run)  # type: ignore[no-untyped-call]
         return run(partial(base.__call__, self), self, args, kwargs)
 
     def reduce(self: Any, protocol: Any) -> Any:

@@ -13,7 +13,7 @@ from torchskip.graph import Graph
 from torchskip.surgery.cuts import live_nodes
 from torchskip.trace.tracer import unwrapped
 
-__all__ = ["copied", "dead_state", "retire"]
+__all__ = ["copied", "dead_state", "refuse_others", "retire"]
 
 
 def copied(model: nn.Module) -> nn.Module:
@@ -23,8 +23,7 @@ def copied(model: nn.Module) -> nn.Module:
         SurgeryError: it cannot be copied, or is no module.
 
     """
-    if not isinstance(model, nn.Module):
-        raise SurgeryError(f"surgery needs a torch.nn.Module, got {type(model).__name__}")
+    refuse_others(model)
     try:
         with warnings.catch_warnings(), torch.inference_mode(False):
             warnings.simplefilter("ignore")
@@ -34,6 +33,20 @@ def copied(model: nn.Module) -> nn.Module:
             f"{type(model).__name__} cannot be copied: {error}\n"
             "  mend: keep tensors with a history and open files out of the model's attributes"
         ) from error
+
+
+def refuse_others(model: object) -> None:
+    """Refuse what is no module.
+
+    Raises:
+        SurgeryError: it is none.
+
+    """
+    if not isinstance(model, nn.Module):
+        raise SurgeryError(
+            f"surgery needs a torch.nn.Module, got {type(model).__name__}\n"
+            "  mend: give the model itself, then its example inputs"
+        )
 
 
 def dead_state(before: Graph, after: Graph) -> tuple[str, ...]:

@@ -10,14 +10,15 @@ import torch
 from torch import nn
 
 from torchskip.errors import SurgeryError
-from torchskip.graph import Graph, Node, SkipPath
+from torchskip.graph import Arm, Graph, Node, SkipPath
 from torchskip.skips import find_skips
 from torchskip.skips.flow import Flow
 from torchskip.skips.ops import base_name
+from torchskip.surgery.added import AddedSkip
 from torchskip.surgery.choose import Which, choose
 from torchskip.surgery.cuts import entries
 from torchskip.surgery.rewire import Cut, Rewiring, clock_of, rewire
-from torchskip.surgery.twin import copied, dead_state, retire
+from torchskip.surgery.twin import copied, dead_state, refuse_others, retire
 from torchskip.surgery.witness import Site, Witnessed, describe, watch
 from torchskip.trace.tree import rebuild
 
@@ -72,6 +73,7 @@ def without_skips(
     True
 
     """
+    refuse_others(model)
     seen = watch(model, example, kwargs, training=False)
     twin, chosen = _cut(model, seen, which, "shortcut")
     _keep_every_sample(twin, model, seen, chosen, example, kwargs)
@@ -98,6 +100,7 @@ def without_branches(
     >>> torch.equal(without_branches(block, x, which=0)(x), x)
     True
     """
+    refuse_others(model)
     seen = watch(model, example, kwargs, training=False)
     twin, _ = _cut(model, seen, which, "branch")
     _verified(twin, seen.graph, example, kwargs)
@@ -108,7 +111,7 @@ def _cut(
     model: nn.Module, seen: Witnessed, which: Which, role: Role
 ) -> tuple[nn.Module, tuple[SkipPath, ...]]:
     graph = seen.graph
-    chosen = choose(graph, find_skips(graph), which)
+    chosen = choose(graph, (*find_skips(graph), *_unnoticed(graph)), which)
     flow, wanted = Flow(graph), list[Wanted]()
     for skip in chosen:
         for edge in entries(flow, skip, role):
@@ -118,6 +121,24 @@ def _cut(
     twin = copied(model)
     _install(twin, seen, wanted)
     return twin, chosen
+
+
+def _unnoticed(graph: Graph) -> list[SkipPath]:
+    """Return the added skips that the finder takes for parallel branches: 1x1 beside 3x3."""
+    found = {skip.join for skip in find_skips(graph)}
+    return [
+        SkipPath(
+            "projection",
+            "add",
+            split=0,
+            join=node.index,
+            arms=(Arm("branch", node.inputs[1:], (), 1), Arm("shortcut", node.inputs[:1], (), 1)),
+        )
+        for node in graph.nodes
+        if node.module_type == AddedSkip.__name__
+        and node.index not in found
+        and len(node.inputs) == 2
+    ]
 
 
 def _install(
