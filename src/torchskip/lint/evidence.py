@@ -92,6 +92,7 @@ class Probes:
     reaches_input: Callable[[], bool] = lambda: False
     kept_outside: Callable[[], bool] = lambda: False
     other_batch: Callable[[], Graph | None] = lambda: None
+    resting: Callable[[], Real | None] = lambda: None
     registered: Callable[[], tuple[tuple[str, ...], ...]] = lambda: ()
 
 
@@ -137,6 +138,12 @@ class Evidence:
     def real(self) -> Real | None:
         """A small forward and backward with numbers; None when it could not be tried."""
         return self._probes.real()
+
+    @cached_property
+    def resting(self) -> Mapping[str, Gradient]:
+        """The gradients of the same pass in evaluation mode, where nothing is dropped at random."""
+        found = self._probes.resting()
+        return {} if found is None else found.gradients
 
     @cached_property
     def outplace(self) -> Pass | None:

@@ -108,6 +108,7 @@ def gather(
         train=train,
         sizes=sizes,
         real=really,
+        resting=lambda: real(model, small_example(), kwargs, training=False),
         outplace=outplace,
         outplace_difference=lambda: difference(model, small_example(), kwargs),
         half=lambda: logged("bfloat16", half(model, example, kwargs)),

@@ -46,13 +46,15 @@ def _copy(parameter: Tensor) -> Tensor:
     )
 
 
-def real(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> Real | None:
+def real(
+    model: nn.Module, example: Arguments, kwargs: dict[str, Any], training: bool = True
+) -> Real | None:
     """Run forward and backward on small random inputs; None for a model without numbers."""
     if any(p.is_meta for p in model.parameters()):
         return None
     given = random_like(example)
     scales: list[tuple[str, float]] = []
-    with borrowed(model, training=True) as parameters, torch.enable_grad():
+    with borrowed(model, training=training) as parameters, torch.enable_grad():
         for path, module in model.named_modules():
             module.register_forward_hook(_scale(path, scales))
         try:

@@ -58,6 +58,9 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 continue
             if not done.isdisjoint(stuck) or not _stream_learns(evidence, skip, nodes):
                 continue
+            # Stochastic depth may have dropped the branch of every sample of the small batch.
+            if any(evidence.resting.get(n, "zero") != "zero" for n in stuck):
+                continue
             done.update(stuck)
             yield RULE.at(
                 run.graph.nodes[skip.join],

@@ -134,6 +134,8 @@ def _named(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
         module = evidence.modules.get(path)
         if module is None or not _is_residual(module.type) or region.layers < 2:
             continue
+        if any(value is False and _FLAG.fullmatch(flag) for flag, value in module.attributes):
+            continue  # its configuration says so: `has_skip=False`
         if not _keeps_shape(evidence, region) or bridged(region, run):
             continue
         if any(

@@ -38,9 +38,10 @@ from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.ops import ADDS, CONCATS, name
 from torchskip.lint.rule import Rule
-from torchskip.lint.words import listed, plural, times
+from torchskip.lint.words import listed, plural, shape, times
 
 RULE = Rule("TS108", "unused-shortcut", "error", __doc__)
+_SCALE = re.compile(r"((layer|res|skip|branch)_?)?(scale|gamma|alpha|gain)(_?\d)?", re.I)
 _NAMED = re.compile(r"short_?cut|skip|down_?sample|identity|residual|^res$|_res$|^res_|proj", re.I)
 
 
@@ -77,7 +78,9 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 else Mend("build it only where channels or size change"),
             ),
         )
-    yield from _gaps(evidence, named)
+    if evidence.train.graph.failure is None:
+        yield from _gaps(evidence, named)
+        yield from _scales(evidence)
 
 
 def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
@@ -122,6 +125,26 @@ def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
             source=module.source,
             mends=(Mend("call it where its neighbours are called, or do not build it"),),
         )
+
+
+def _scales(evidence: Evidence) -> Iterator[Finding]:
+    """Scales of a branch that a block declares and never multiplies by."""
+    called, read = _runs(evidence)
+    joined = {n.module for n in evidence.eval.graph.nodes if name(n) in ADDS}
+    for parameter in evidence.eval.graph.parameters:
+        block, _, word = parameter.name.rpartition(".")
+        if parameter.buffer or parameter.name in read or not _SCALE.fullmatch(word):
+            continue
+        if block in called & joined:
+            yield RULE.at(
+                None,
+                f"{parameter.name!r} {shape(parameter.shape)} is never read: the branch of "
+                f"{evidence.modules[block].type} is not scaled",
+                severity="warning",
+                module=block,
+                source=evidence.modules[block].source,
+                mends=(Mend(f"multiply the branch by {word}, or do not build it"),),
+            )
 
 
 def _stands_in(evidence: Evidence, path: str, other: str) -> bool:
