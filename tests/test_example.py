@@ -35,6 +35,47 @@ def test_a_size_that_the_model_runs_with():
     assert infer_example(lenet).shapes == "1,1,28,28"
 
 
+class Channel(nn.Module):
+    """Works on maps whose channels come last."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Linear(8, 8)
+
+    def forward(self, x):
+        _, _, _, _ = x.shape
+        return x + self.mix(x)
+
+
+class Siamese(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, left, right, *, scale=1.0):
+        return self.conv(left) + right
+
+
+class Diffusion(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 1)
+        self.time = nn.Embedding(10, 8)
+
+    def forward(self, x, t):
+        return self.conv(x) + self.time(t)[:, :, None, None]
+
+
+@pytest.mark.parametrize(
+    ("model", "shapes"),
+    [(Channel(), "1,32,32,8"), (Siamese(), "1,3,32,32 1,3,32,32"), (Diffusion(), "1,3,32,32 1")],
+)
+def test_an_input_for_every_argument(model, shapes):
+    example = infer_example(model)
+    assert example.shapes == shapes
+    model(*example.tensors)
+
+
 def test_the_models_own_dtype():
     (tensor,) = infer_example(nn.Conv2d(3, 3, 1).double()).tensors
     assert tensor.dtype is torch.float64

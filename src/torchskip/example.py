@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -78,7 +79,11 @@ def infer_example(model: nn.Module, file: Path | None = None) -> Example:
         )
     name, layer = first
     reason = f"inferred from {name} ({type(layer).__name__})"
-    examples = [_example(model, shape, reason) for shape in _shapes_for(layer, model)]
+    examples = [
+        Example(tensors, reason)
+        for shape in _shapes_for(layer, model)
+        for tensors in _for_each_argument(model, _example(model, shape, reason).tensors[0])
+    ]
     for example in examples:
         if trace(model, *example.tensors, device="meta").failure is None:
             return example
@@ -161,12 +166,26 @@ def _shapes_for(layer: nn.Module, model: nn.Module) -> list[tuple[int, ...]]:
     if isinstance(layer, nn.Embedding):
         return [(1, 16)]
     if rank == 0:
-        return [(1, channels), (1, 16, channels), (1, channels, 1, 1), (1, 3, 32, 32)]
+        vectors = [(1, channels), (1, 16, channels), (1, 32, 32, channels)]
+        return [*vectors, (1, channels, 1, 1), (1, 3, 32, 32)]
     shrink = prod(max(_strides(m), default=1) for m in model.modules())
     # Three-dimensional maps of 224 pixels would be gigabytes in a real forward pass.
     usual = {1: (128, 1024), 2: (32, 224), 3: (32, 64)}[rank]
     sizes = [*(usual if shrink <= 8 else usual[::-1]), 28, 64, 96, 128, 256, 299]
     return [(1, channels, *(size,) * rank) for size in dict.fromkeys(sizes)]
+
+
+def _for_each_argument(model: nn.Module, tensor: Tensor) -> list[tuple[Tensor, ...]]:
+    """Inputs for every argument that forward needs: alike, or numbers such as a time step."""
+    try:
+        arguments = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        return [(tensor,)]
+    needed = [a for a in arguments if a.default is a.empty and a.kind is a.POSITIONAL_OR_KEYWORD]
+    if len(needed) < 2:
+        return [(tensor,)]
+    more, steps = len(needed) - 1, torch.ones(tensor.shape[0])
+    return [(tensor,) * len(needed), (tensor, *(steps,) * more), (tensor, *(steps.long(),) * more)]
 
 
 def _strides(module: nn.Module) -> tuple[int, ...]:
