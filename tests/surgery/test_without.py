@@ -108,6 +108,20 @@ def test_every_way_to_write_a_join(name, untouched):
             torch.testing.assert_close(grads, grads_hand)
 
 
+def test_the_sum_keeps_memory_of_its_own():
+    class Net(Residual):
+        def forward(self, x):
+            branch = torch.sigmoid(self.f(x))  # saves its result for the backward pass
+            y = x + branch
+            return F.relu_(y.sub_(0.5)) + 0 * branch.detach()
+
+    net, x = Net(), SMALL.clone().requires_grad_()
+    y = without_skips(net, SMALL, which=0)(x)
+    assert torch.equal(y, F.relu(torch.sigmoid(net.f(x)) - 0.5))
+    y.sum().backward()
+    assert x.grad.abs().sum() > 0
+
+
 def test_a_network_in_one_function():
     net, x = Functional(), torch.randn(2, 3, 8, 8)
     twin = without_skips(net, x)
@@ -179,6 +193,52 @@ def test_the_newest_features_alone_go_on_in_a_dense_block():
     b = net.b(torch.cat((zeros, net.a(SMALL)), 1))
     expected = net.head(torch.cat((zeros, torch.zeros_like(b), b), 1))
     assert torch.equal(twin(SMALL), expected)
+
+
+def test_gates_lose_what_they_scale():
+    class Squeeze(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.g = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 4, 1), nn.Sigmoid())
+
+        def forward(self, x):
+            return x * self.g(x)
+
+    class Highway(Residual):
+        def __init__(self):
+            super().__init__()
+            self.t = nn.Conv2d(4, 4, 1)
+
+        def forward(self, x):
+            t = torch.sigmoid(self.t(x))
+            return t * self.f(x) + (1 - t) * x
+
+    net = Squeeze()
+    twin = without_skips(net, SMALL, which="gate")
+    assert torch.equal(twin(SMALL), net.g(SMALL).expand(SMALL.shape))
+    net = Highway()
+    twin = without_skips(net, SMALL, which="gate")
+    assert torch.equal(twin(SMALL), torch.sigmoid(net.t(SMALL)) * net.f(SMALL))
+    with pytest.raises(ArgumentError, match="it has   1 gate"):
+        without_skips(net, SMALL)
+
+
+def test_u_net_loses_its_encoder_features():
+    class UNet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+            self.c = nn.Conv2d(8, 2, 1)
+
+        def forward(self, x):
+            a = F.relu(self.a(x))
+            b = F.interpolate(F.relu(self.b(F.max_pool2d(a, 2))), scale_factor=2.0)
+            return self.c(torch.cat([a, b], 1))
+
+    net = UNet()
+    twin = without_skips(net, SMALL, which="long")
+    b = F.interpolate(F.relu(net.b(F.max_pool2d(F.relu(net.a(SMALL)), 2))), scale_factor=2.0)
+    assert torch.equal(twin(SMALL), net.c(torch.cat([torch.zeros_like(b), b], 1)))
 
 
 def test_one_of_several():

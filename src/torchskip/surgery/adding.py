@@ -241,7 +241,10 @@ def _plan(twin: nn.Module, flow: Flow, borders: _Borders, ways: Ways, shortcut: 
     near = home if device_of(home) is not None else twin
     factory: dict[str, Any] = {"device": device_of(near), "dtype": dtype_of(near)}
     skip = AddedSkip(derive_shortcut(shortcut, found, **factory), (first, last), ReZero(**factory))
-    overwritten = any(v.previous == start for v in graph.values)
+    memory = graph.values[start].memory  # written later, also through a view
+    overwritten = any(
+        v.memory == memory and v.previous is not None for v in graph.values[start + 1 :]
+    )
     return _Plan(first, last, skip, overwritten)
 
 
