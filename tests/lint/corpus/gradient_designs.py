@@ -1,4 +1,4 @@
-"""Correct models that cut or scale a gradient on purpose, or sum a value with its transpose."""
+"""Correct models that cut, scale or zero a gradient on purpose; their nearest faults are cases."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .case import Clean, conv
+from .case import Clean, conv, net
 
 VECTOR = ((2, 6),)
 TOKENS = ((2, 6, 8),)
@@ -162,6 +162,50 @@ class RungeKutta(nn.Module):
         return x + (k1 + 2 * k2 + 2 * k3 + k4) / 6
 
 
+class EdgeResidual(nn.Module):
+    """A residual block whose configuration leaves the skip out, as in EfficientNet-EdgeTPU."""
+
+    def __init__(self, noskip: bool) -> None:
+        super().__init__()
+        self.has_skip = not noskip
+        self.a, self.b = conv(4, 8), conv(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.b(F.relu(self.a(x)))
+        return x + y if self.has_skip else y
+
+
+class DropPath(nn.Module):
+    """So often dropped that a small batch loses every sample's branch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        return x * (torch.rand(x.shape[0], 1, 1, 1) < 0.1) / 0.1
+
+
+class RarelyKept(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.drop = conv(4, 4), DropPath()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.drop(self.conv(x))
+
+
+class ZeroHead(nn.Module):
+    """A zero-initialised output layer: no gradient comes back to any branch yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.body, self.head = conv(4, 4), conv(4, 4), conv(4, 2)
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return self.head(x + self.body(x))
+
+
 CLEAN = (
     Clean("gumbel_hard", "Jang 2017, straight-through", GumbelHard, VECTOR),
     Clean("scaled_gradient", "Schrittwieser 2020, appendix G", ScaledGradient, VECTOR),
@@ -172,5 +216,8 @@ CLEAN = (
     Clean("frozen_teacher", "distillation into a concatenation", FrozenTeacher),
     Clean("self_distillation", "Zhang 2019, be your own teacher", SelfDistillation),
     Clean("pairwise", "symmetrised attention", Pairwise, TOKENS),
+    Clean("no_skip_by_setting", "Gupta 2019", lambda: net(EdgeResidual(False), EdgeResidual(True))),
+    Clean("rarely_kept", "Huang 2016", lambda: net(*(RarelyKept() for _ in range(8)))),
+    Clean("zero_head", "a displacement field that starts at zero", ZeroHead),
     Clean("runge_kutta", "Chen 2018, one function of many stages", RungeKutta, VECTOR),
 )

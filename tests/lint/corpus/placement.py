@@ -246,6 +246,19 @@ class Sliced(nn.Module):
         return self.last(F.relu(self.body(x))) + F.pad(short, (0, 0, 0, 0, 2, 2))
 
 
+class Unscaled(nn.Module):
+    """Layer scale, declared and not multiplied by."""
+
+    def __init__(self, mended: bool) -> None:
+        super().__init__()
+        self.conv, self.mended = conv(4, 4), mended
+        self.gamma = nn.Parameter(1e-4 * torch.ones(4, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return x + (self.gamma * y if self.mended else y)
+
+
 def pair(block: type[nn.Module], **kwargs: int):  # type: ignore[no-untyped-def]
     return maker(block, False, **kwargs), maker(block, True, **kwargs)
 
@@ -269,6 +282,7 @@ CASES = (
     Case("last_lateral", "zip drops the last layer", "TS108",
          lambda: Laterals(3), lambda: Laterals(2)),
     Case("last_level", "NVlabs/PWC-Net#110", "TS108", lambda: Levels(False), lambda: Levels(True)),
+    Case("unread_scale", "a layer scale that forward forgets", "TS108", *pair(Unscaled)),
     Case("plain_list", "layers in a Python list", "TS207", *pair(PlainList)),
     Case("twice_zero", "two zeros in a row", "TS205", *pair(TwiceZero)),
     Case("dead_relu", "zero-initialised and rectified", "TS205", *pair(DeadRelu)),
