@@ -67,11 +67,11 @@ def infer_example(model: nn.Module, file: Path | None = None) -> Example:
     if file is not None:
         for shape, line in sniff_example(file):
             if first is None or _fits(first, shape):
-                return _example(model, shape, f"from {file.name} line {line}")
+                return _running(model, [shape], f"from {file.name} line {line}")
     recorded = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
     size = recorded.get("input_size") if isinstance(recorded, dict) else None
     if isinstance(size, (tuple, list)) and all(isinstance(n, int) for n in size):
-        return _example(model, (1, *size), "the size recorded with the model")
+        return _running(model, [(1, *size)], "the size recorded with the model")
     if first is None:
         raise SpecError(
             f"{type(model).__name__} has no layer that tells its input's shape; "
@@ -79,15 +79,7 @@ def infer_example(model: nn.Module, file: Path | None = None) -> Example:
         )
     name, layer = first
     reason = f"inferred from {name} ({type(layer).__name__})"
-    examples = [
-        Example(tensors, reason)
-        for shape in _shapes_for(layer, model)
-        for tensors in _for_each_argument(model, _example(model, shape, reason).tensors[0])
-    ]
-    for example in examples:
-        if trace(model, *example.tensors, device="meta").failure is None:
-            return example
-    return examples[0]
+    return _running(model, _shapes_for(layer, model), reason)
 
 
 def sniff_example(file: Path) -> Iterator[tuple[tuple[int, ...], int]]:
@@ -101,7 +93,7 @@ def sniff_example(file: Path) -> Iterator[tuple[tuple[int, ...], int]]:
         name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
         if name not in {"rand", "randn", "ones", "zeros", "empty"}:
             continue
-        if any(k.arg in {"dtype", "requires_grad"} and k.arg == "dtype" for k in call.keywords):
+        if any(keyword.arg == "dtype" for keyword in call.keywords):
             continue
         arguments = call.args
         if len(arguments) == 1 and isinstance(arguments[0], (ast.Tuple, ast.List)):
@@ -111,12 +103,24 @@ def sniff_example(file: Path) -> Iterator[tuple[tuple[int, ...], int]]:
             yield tuple(s for s in sizes if isinstance(s, int)), call.lineno
 
 
-def _example(model: nn.Module, shape: tuple[int, ...], reason: str) -> Example:
-    first = next((p for p in model.parameters() if p.is_floating_point()), None)
+def _running(model: nn.Module, shapes: list[tuple[int, ...]], reason: str) -> Example:
+    """The first of the shapes that the model runs with; if it runs with none, the first."""
+    examples = [
+        Example(tensors, reason)
+        for shape in shapes
+        for tensors in _for_each_argument(model, _tensor(model, shape))
+    ]
+    for example in examples if len(examples) > 1 else ():
+        if trace(model, *example.tensors, device="meta").failure is None:
+            return example
+    return examples[0]
+
+
+def _tensor(model: nn.Module, shape: tuple[int, ...]) -> Tensor:
     if isinstance(_layer_of(model), nn.Embedding):
-        return Example((torch.zeros(shape, dtype=torch.long),), reason)
-    dtype = torch.float32 if first is None else first.dtype
-    return Example((torch.rand(shape).to(dtype),), reason)
+        return torch.zeros(shape, dtype=torch.long)
+    first = next((p for p in model.parameters() if p.is_floating_point()), None)
+    return torch.rand(shape).to(torch.float32 if first is None else first.dtype)
 
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
