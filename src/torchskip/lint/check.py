@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.parameter import is_lazy
 
 from torchskip.errors import ArgumentError
 from torchskip.lint.evidence import Evidence
@@ -16,6 +17,7 @@ from torchskip.lint.registry import CHECKS
 from torchskip.lint.report import Report
 from torchskip.lint.suppress import chosen, suppressed
 from torchskip.lint.verify import verified
+from torchskip.trace.tree import leaves
 
 __all__ = ["check", "judge"]
 
@@ -52,9 +54,15 @@ def check(
     """
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"check needs a torch.nn.Module, got {type(model).__name__}")
-    if not any(isinstance(item, Tensor) for item in (*example, *kwargs.values())):
+    if not any(leaves((*example, kwargs))):
         raise ArgumentError(
             "check needs an example input; mend: check(model, torch.zeros(1, 3, 224, 224))"
+        )
+    lazy = [name for name, tensor in model.named_parameters() if is_lazy(tensor)]
+    if lazy:
+        raise ArgumentError(
+            f"{type(model).__name__} has parameters without a shape yet ({lazy[0]!r}); mend: run "
+            "the model once on the example, then check it"
         )
     select, ignore = tuple(select), tuple(ignore)
     chosen("TS101", select, ignore)  # refuses wrong codes before the model runs

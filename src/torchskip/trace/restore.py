@@ -45,6 +45,8 @@ class Snapshot:
         self._seen = {id(module) for module in self.modules}
         for module in self.modules:
             self._object(module, _DEPTH)
+        # TorchScript keeps the mode in C++, outside `__dict__`.
+        self._modes = [(m, m.training) for m in self.modules if isinstance(m, _SCRIPT)]
 
     def swap(
         self,
@@ -76,6 +78,9 @@ class Snapshot:
 
     def restore(self) -> None:
         """Put everything back; what did not change is not touched."""
+        for module, mode in self._modes:
+            if module.training is not mode:
+                module.training = mode
         for target, kind, attributes in self._objects:
             if type(target) is not kind:
                 target.__class__ = kind

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from torchskip.graph import Graph
+from torchskip.trace.tree import leaves, rebuild
 
 __all__ = ["batch_of", "mark_for", "neighbours", "random_like", "resized", "shapes_of"]
 
@@ -16,15 +17,12 @@ _SMALL = 64
 
 def shapes_of(example: tuple[object, ...]) -> tuple[tuple[int, ...], ...]:
     """Shapes of the example's tensors."""
-    return tuple(tuple(item.shape) for item in example if isinstance(item, Tensor))
+    return tuple(tuple(tensor.shape) for _, tensor in leaves(example))
 
 
 def batch_of(example: tuple[object, ...]) -> int | None:
     """The batch size: the first axis of the first tensor with at least two axes."""
-    for item in example:
-        if isinstance(item, Tensor) and item.ndim >= 2:
-            return item.shape[0]
-    return None
+    return next((tensor.shape[0] for _, tensor in leaves(example) if tensor.ndim >= 2), None)
 
 
 def mark_for(graph: Graph) -> int:
@@ -44,26 +42,31 @@ def resized(
     the same spatial rank as the first.
     """
     before = batch_of(example)
-    rank = next((i.ndim for i in example if isinstance(i, Tensor) and i.ndim >= 3), 0)
-    sizes = next((tuple(i.shape[2:]) for i in example if isinstance(i, Tensor) and i.ndim >= 3), ())
-    out: list[object] = []
-    for item in example:
-        if isinstance(item, Tensor) and item.ndim:
-            shape = list(item.shape)
-            if batch is not None and shape[0] == before:
-                shape[0] = batch
-            if spatial and item.ndim == rank and tuple(shape[2:]) == sizes:
-                for axis, size in spatial.items():
-                    shape[2 + axis] = size
-            if shape != list(item.shape):
-                item = _like(item, shape)
-        out.append(item)
-    return tuple(out)
+    rank, sizes = _space(example)
+
+    def swap(tensor: Tensor) -> Tensor:
+        shape = list(tensor.shape)
+        if batch is not None and shape and shape[0] == before:
+            shape[0] = batch
+        if spatial and tensor.ndim == rank and tuple(shape[2:]) == sizes:
+            for axis, size in spatial.items():
+                shape[2 + axis] = size
+        return _like(tensor, shape) if shape != list(tensor.shape) else tensor
+
+    return tuple(rebuild(item, swap) for item in example)
+
+
+def _space(example: tuple[object, ...]) -> tuple[int, tuple[int, ...]]:
+    """Rank and spatial sizes of the first tensor that has any."""
+    for _, tensor in leaves(example):
+        if tensor.ndim >= 3:
+            return tensor.ndim, tuple(tensor.shape[2:])
+    return 0, ()
 
 
 def neighbours(example: tuple[object, ...]) -> Iterator[tuple[object, ...]]:
     """Examples whose spatial sizes are one larger: on all axes, then only on the first."""
-    sizes = next((tuple(i.shape[2:]) for i in example if isinstance(i, Tensor) and i.ndim >= 3), ())
+    _, sizes = _space(example)
     if not sizes:
         return
     yield resized(example, spatial={axis: size + 1 for axis, size in enumerate(sizes)})
@@ -73,22 +76,22 @@ def neighbours(example: tuple[object, ...]) -> Iterator[tuple[object, ...]]:
 
 def smaller(example: tuple[object, ...]) -> tuple[object, ...]:
     """The example with its spatial sizes brought down to 64 pixels where they are larger."""
-    sizes = next((tuple(i.shape[2:]) for i in example if isinstance(i, Tensor) and i.ndim >= 3), ())
+    _, sizes = _space(example)
     return resized(example, spatial={a: min(s, _SMALL) for a, s in enumerate(sizes)})
 
 
 def random_like(example: tuple[object, ...], seed: int = 0) -> tuple[object, ...]:
-    """The example with its floating tensors filled with normal numbers on the CPU."""
+    """The example on the CPU, with its floating tensors filled with normal numbers."""
     generator = torch.Generator().manual_seed(seed)
-    out: list[object] = []
-    for item in example:
-        if isinstance(item, Tensor):
-            if item.is_floating_point():
-                item = torch.randn(item.shape, generator=generator).to(item.dtype)
-            elif item.is_meta:
-                item = torch.zeros(item.shape, dtype=item.dtype)
-        out.append(item)
-    return tuple(out)
+
+    def swap(tensor: Tensor) -> Tensor:
+        if tensor.is_floating_point():
+            return torch.randn(tensor.shape, generator=generator).to(tensor.dtype)
+        if tensor.is_meta:
+            return torch.zeros(tensor.shape, dtype=tensor.dtype)
+        return tensor.detach().to("cpu", copy=True)  # a model may write to its input
+
+    return tuple(rebuild(item, swap) for item in example)
 
 
 def _like(tensor: Tensor, shape: list[int]) -> Tensor:

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from torchskip.lint.probes.inputs import random_like
-from torchskip.lint.probes.real import borrowed
+from torchskip.lint.probes.real import borrowed, has_numbers
 
 __all__ = ["expectation", "kept_outside", "registered"]
 
@@ -54,6 +54,8 @@ def kept_outside(model: nn.Module, example: tuple[Any, ...], kwargs: dict[str, A
 
     Layers made in the forward are others in every pass; frozen ones are kept apart on purpose.
     """
+    if not has_numbers(model):
+        return False
     inside = set(map(id, model.modules()))
     seen: dict[int, nn.Module] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +15,17 @@ from torchskip.lint.evidence import Gradient, Real
 from torchskip.lint.probes.inputs import random_like, shapes_of
 from torchskip.lint.probes.outplace import OutOfPlace
 from torchskip.trace.restore import Snapshot, random_state
-from torchskip.trace.tree import leaves
+from torchskip.trace.tree import leaves, rebuild
 
-__all__ = ["borrowed", "difference", "influence", "reaches_input", "real", "unstable"]
+__all__ = [
+    "borrowed",
+    "difference",
+    "has_numbers",
+    "influence",
+    "reaches_input",
+    "real",
+    "unstable",
+]
 
 Arguments = tuple[object, ...]
 
@@ -24,7 +33,7 @@ Arguments = tuple[object, ...]
 @contextmanager
 def borrowed(model: nn.Module, training: bool) -> Iterator[dict[str, nn.Parameter]]:
     """The model on copies of its parameters and buffers, on the CPU, then as it was."""
-    with random_state(), warnings.catch_warnings():
+    with random_state(), warnings.catch_warnings(), _eager():
         warnings.simplefilter("ignore")
         snapshot = Snapshot(model.modules())
         try:
@@ -40,6 +49,23 @@ def borrowed(model: nn.Module, training: bool) -> Iterator[dict[str, nn.Paramete
             snapshot.restore()
 
 
+def has_numbers(model: nn.Module) -> bool:
+    """Whether the model can run on copies: not on meta, and not TorchScript, kept in C++."""
+    return not any(p.is_meta for p in model.parameters()) and not any(
+        isinstance(m, torch.jit.ScriptModule) for m in model.modules()
+    )
+
+
+@contextmanager
+def _eager() -> Iterator[None]:
+    """Compiled modules run as they were written: hooks would compile them again and again."""
+    if "torch._dynamo" not in sys.modules:
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
 def _copy(parameter: Tensor) -> Tensor:
     return nn.Parameter(
         parameter.detach().to("cpu", copy=True), requires_grad=parameter.requires_grad
@@ -50,7 +76,7 @@ def real(
     model: nn.Module, example: Arguments, kwargs: dict[str, Any], training: bool = True
 ) -> Real | None:
     """Run forward and backward on small random inputs; None for a model without numbers."""
-    if any(p.is_meta for p in model.parameters()):
+    if not has_numbers(model):
         return None
     given = random_like(example)
     scales: list[tuple[str, float]] = []
@@ -86,16 +112,14 @@ def _projection(outputs: list[Tensor]) -> Tensor:
 
 def reaches_input(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> bool:
     """Whether a gradient other than zero comes back from the outputs to an input."""
-    if any(p.is_meta for p in model.parameters()):
+    if not has_numbers(model):
         return False
     given = random_like(example)
-    starts = [t.requires_grad_() for t in given if isinstance(t, Tensor) and t.is_floating_point()]
+    starts = [t.requires_grad_() for _, t in leaves(given) if t.is_floating_point()]
     with borrowed(model, training=True), torch.enable_grad():
         try:
-            result = model(
-                *(t * 1 if isinstance(t, Tensor) and t.requires_grad else t for t in given),
-                **kwargs,
-            )
+            steps = [rebuild(item, lambda t: t * 1 if t.requires_grad else t) for item in given]
+            result = model(*steps, **kwargs)
             outputs = [t for _, t in leaves(result) if t.is_floating_point() and t.requires_grad]
             found = torch.autograd.grad(_projection(outputs), starts, allow_unused=True)
         except Exception:  # a model that does not run for real, or gives nothing to derive
@@ -143,8 +167,8 @@ def _outputs(
 def _carrying(given: Arguments) -> Arguments:
     """Fresh copies that carry a gradient: the model under suspicion may write to its input."""
     return tuple(
-        t.clone().requires_grad_() * 1 if isinstance(t, Tensor) and t.is_floating_point() else t
-        for t in given
+        rebuild(item, lambda t: t.clone().requires_grad_() * 1 if t.is_floating_point() else t)
+        for item in given
     )
 
 
@@ -153,7 +177,7 @@ def influence(
 ) -> frozenset[str]:
     """Those of the parameters whose change moves an output of an evaluation pass."""
     moved: set[str] = set()
-    if any(p.is_meta for p in model.parameters()):
+    if not has_numbers(model):
         return frozenset()
     given = random_like(example)
     with borrowed(model, training=False) as parameters:
@@ -175,7 +199,7 @@ def influence(
 
 def difference(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> float | None:
     """How far the outputs of an evaluation pass move when nothing is done in place."""
-    if any(p.is_meta for p in model.parameters()):
+    if not has_numbers(model):
         return None
     given = random_like(example)
     with borrowed(model, training=False):
@@ -193,7 +217,7 @@ def difference(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> 
 
 def unstable(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> bool:
     """Whether two evaluation passes on one input, with two random seeds, differ."""
-    if any(p.is_meta for p in model.parameters()):
+    if not has_numbers(model):
         return False
     given = random_like(example)
     with borrowed(model, training=False):
