@@ -96,3 +96,14 @@ def test_derived_seeds_differ_and_reach_every_generator():
         reseed(1, 2)
         draws.append((random.random(), np.random.rand(), torch.rand(()).item()))  # noqa: S311
     assert draws[0] == draws[1]
+
+
+def test_one_thread_gives_the_threads_back():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with one_thread():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from torchskip.data import Images
 
-__all__ = ["Batches", "derive", "own_randomness", "reseed"]
+__all__ = ["Batches", "derive", "one_thread", "own_randomness", "reseed"]
 
 
 class Batches:
@@ -112,6 +112,17 @@ def own_randomness() -> Iterator[None]:
     finally:
         random.setstate(before[0])
         np.random.set_state(before[1])
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: small networks gain little by a second, and sums come out alike."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _generator(*numbers: int) -> torch.Generator:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torchskip.prove.batches import Batches, own_randomness
+from torchskip.data import Images
+from torchskip.prove.batches import Batches, one_thread, own_randomness
 from torchskip.prove.environment import command_line, environment
 from torchskip.prove.fabric import make_fabric
 from torchskip.prove.plan import Plan
@@ -15,7 +16,6 @@ from torchskip.prove.report import write_report
 from torchskip.prove.shrink import shrink
 from torchskip.prove.train import Training
 from torchskip.prove.twins import CifarTwins, Twins
-from torchskip.data import Images
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +51,7 @@ def run_demo(
     twins = twins or CifarTwins(images.shape[0], classes, width)
     fabric = make_fabric(plan, accelerator="cpu")
     batches = Batches(images, plan.batch, seed=seed, augment=plan.augment)
-    with own_randomness(), bars(console) as drawn:
+    with own_randomness(), one_thread(), bars(console) as drawn:
         trainings = {
             name: Training(fabric, model, batches, plan, classes=classes)
             for name, model in twins(depth, seed).items()
