@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from torchskip.prove.batches import Batches, derive, reseed
+from torchskip.prove.batches import Batches, derive, one_thread, reseed
 
 
 def batches(images, size=32, seed=3, augment=False, **options):
