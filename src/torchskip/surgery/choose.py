@@ -8,12 +8,36 @@ from fnmatch import fnmatchcase
 from typing import get_args
 
 from torchskip.errors import ArgumentError
-from torchskip.graph import Graph, Kind, SkipPath
+from torchskip.graph import Arm, Graph, Kind, SkipPath
+from torchskip.skips import find_skips
+from torchskip.surgery.added import AddedSkip
 
-__all__ = ["Which", "choose"]
+__all__ = ["Which", "choose", "skips_of"]
 
 Which = str | int | SkipPath | Callable[[SkipPath], bool] | Iterable["str | int | SkipPath"]
 _KINDS: tuple[str, ...] = get_args(Kind)
+
+
+def skips_of(graph: Graph) -> tuple[SkipPath, ...]:
+    """Return the skips that the finder sees, then the added ones that it does not.
+
+    It takes some for parallel branches: a 1x1 convolution beside a single 3x3.
+    """
+    found = find_skips(graph)
+    joins = {skip.join for skip in found}
+    return found + tuple(
+        SkipPath(
+            "projection",
+            "add",
+            split=0,
+            join=node.index,
+            arms=(Arm("branch", node.inputs[1:], (), 1), Arm("shortcut", node.inputs[:1], (), 1)),
+        )
+        for node in graph.nodes
+        if node.module_type == AddedSkip.__name__
+        and node.index not in joins
+        and len(node.inputs) == 2
+    )
 
 
 def choose(graph: Graph, skips: tuple[SkipPath, ...], which: Which) -> tuple[SkipPath, ...]:

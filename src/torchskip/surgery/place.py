@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,11 @@ code are numbered anew by every copy.
 
 _MODULE_CALL = nn.Module._call_impl.__code__
 _FUNCTION_APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
-_MODES = ("__torch_function__", "take_out")  # between a call and the modes that see it
+# What stands between a call and the modes that see it.
+_BETWEEN = frozenset(
+    os.path.join(os.path.dirname(__file__), name)
+    for name in ("place.py", "rewire.py", "steps.py", "witness.py")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,9 @@ def place() -> Place | None:
             inside = inside or "a checkpointed function, which runs again in the backward pass"
         elif code.co_filename == _MODULE_CALL.co_filename:
             pass  # one frame more where a module has hooks, another where torch.jit traces
-        elif code.co_name not in _MODES:  # other modes too, such as torch.device's
+        elif code.co_filename in _BETWEEN or code.co_name == "__torch_function__":
+            pass  # this mode, and others such as torch.device's
+        else:
             spot.append(_where(code, frame.f_lasti))
         frame = frame.f_back
     return None

@@ -1,8 +1,8 @@
-"""Modules whose joins run with an arm taken out, by standing between Python and torch.
+"""Modules some of whose torch calls are changed, by standing between Python and torch.
 
 A function mode works above autograd: what it returns is what the forward pass goes on with, so
 gradients are those of the network that really runs. It is entered by the module whose forward
-holds the join, so the parts of a model are cut also when they are called by themselves or run
+holds the join, so the parts of a model are changed also when they are called by themselves or run
 again by checkpointing.
 """
 
@@ -10,59 +10,74 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from torchskip.errors import SurgeryError
-from torchskip.surgery.place import Spot, operands, place, replaced
+from torchskip.surgery.place import Spot, place
 
-__all__ = ["Cut", "Rewiring", "clock_of", "rewire"]
+__all__ = ["Change", "Rewiring", "Step", "clock_of", "restored", "rewire"]
 
 _SLOT = "_torchskip_rewiring"
-_SUMS = frozenset(("add", "add_", "__add__", "__radd__", "__iadd__"))
+
+
+class Step(Protocol):
+    """What becomes of one torch call. Equal steps do the same."""
+
+    def __call__(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return the call's result."""
+
+    def joined(self, other: Any) -> Step:
+        """Return the step that does both."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """What to take out of one torch call: the tensors at some positions count as `neutral`.
+class Change:
+    """What to do at one torch call in a module's forward.
 
-    `visits` has the positions for each time at this spot in one call of the module; where they
-    are the same `every` time, they are for any number of times. `calls` are the calls of the
-    module that are meant, None for all. `required` says that a pass which does not come by is
-    wrong; `text` is the source.
+    `visits` has the step for each time at this spot in one call of the module, None where it
+    goes on as it is; where they are the same `every` time, they are for any number of times.
+    `calls` are the calls of the module that are meant, None for all. `required` says that a
+    pass which does not come by is wrong; `text` is the source.
     """
 
     function: str
     spot: Spot
-    visits: tuple[tuple[int, ...], ...]
-    neutral: float
+    visits: tuple[Step | None, ...]
     text: str
     required: bool = True
     calls: frozenset[int] | None = None
 
     @property
-    def every(self) -> tuple[int, ...] | None:
-        """The positions at every visit, if they are always the same."""
+    def every(self) -> Step | None:
+        """The step at every visit, if it is always the same."""
         return self.visits[0] if len(set(self.visits)) == 1 else None
 
-    def at(self, visit: int) -> tuple[int, ...]:
-        """Return the positions to take out at that visit; none where it goes uncut."""
+    def at(self, visit: int) -> Step | None:
+        """Return the step at that visit."""
         if self.every is not None:
             return self.every
-        return self.visits[visit] if visit < len(self.visits) else ()
+        return self.visits[visit] if visit < len(self.visits) else None
 
     def fits(self, visits: int) -> bool:
-        """Whether a call that came by so many times is as it was when the cut was made."""
+        """Whether a call that came by so many times is as it was when the change was made."""
         if not visits:
             return not self.required
         return self.every is not None or visits == len(self.visits)
+
+    def joined(self, other: Change) -> Change:
+        """Return the change that does both, at one spot."""
+        pairs = zip_longest(self.visits, other.visits)
+        visits = tuple(a.joined(b) if a and b else a or b for a, b in pairs)
+        return replace(other, visits=visits, required=self.required or other.required)
 
 
 @dataclass(slots=True)
@@ -80,10 +95,10 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Rewiring:
-    """The cuts of one module. With a `clock`, they depend on the module's call, of `calls`."""
+    """The changes of one module. With a `clock`, they depend on the module's call, of `calls`."""
 
     path: str
-    cuts: tuple[Cut, ...]
+    changes: tuple[Change, ...]
     clock: Clock | None = field(default=None, compare=False)
     calls: int = 0
     root: bool = False
@@ -92,10 +107,10 @@ class Rewiring:
         self, call: Callable[..., Any], module: nn.Module, args: tuple[Any, ...], kwargs: Any
     ) -> Any:
         """Call the module with its joins cut."""
-        cuts = self.cuts
+        changes = self.changes
         if self.root and self.clock is not None:
             self.clock.counts.clear()
-        if self.clock is not None and cuts:
+        if self.clock is not None and changes:
             number = self.clock.tick(self.path)
             if number >= self.calls:
                 raise SurgeryError(
@@ -103,23 +118,27 @@ class Rewiring:
                     f"{self.calls} times when it was cut, and not every time alike\n"
                     "  mend: cut all of its calls, or none; call the whole model"
                 )
-            cuts = tuple(c for c in cuts if c.calls is None or number in c.calls)
-        if not cuts:
+            changes = tuple(c for c in changes if c.calls is None or number in c.calls)
+        if not changes:
             return call(*args, **kwargs)
-        with _Mode(module, cuts) as mode:
+        with _Mode(module, changes) as mode:
             result = call(*args, **kwargs)
         mode.settle(self.path)
         return result
 
 
 class _Mode(TorchFunctionMode):
-    """Takes operands out of the calls that one running module makes itself."""
+    """Changes the calls that one running module makes itself."""
 
-    def __init__(self, module: nn.Module, cuts: tuple[Cut, ...]) -> None:
+    def __init__(self, module: nn.Module, changes: tuple[Change, ...]) -> None:
         super().__init__()
         self._module = module
-        self._cuts = {(cut.function, cut.spot): cut for cut in cuts}
-        self._functions = {cut.function for cut in cuts}
+        self._changes: dict[tuple[str, Spot], Change] = {}
+        for change in changes:
+            key = change.function, change.spot
+            known = self._changes.get(key)
+            self._changes[key] = change if known is None else known.joined(change)
+        self._functions = {change.function for change in changes}
         self._met: Counter[tuple[str, Spot]] = Counter()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -128,59 +147,28 @@ class _Mode(TorchFunctionMode):
         if name not in self._functions:
             return func(*args, **kwargs)
         at = place()
-        if at is None or at.module is not self._module or (name, at.spot) not in self._cuts:
+        change = self._changes.get((name, at.spot)) if at is not None else None
+        if at is None or change is None or at.module is not self._module:
             return func(*args, **kwargs)
-        cut = self._cuts[name, at.spot]
         visit = self._met[name, at.spot]
         self._met[name, at.spot] += 1
-        positions = cut.at(visit)
-        if not positions:
-            return func(*args, **kwargs)
-        return take_out(func, name, args, kwargs, positions, cut.neutral)
+        step = change.at(visit)
+        return func(*args, **kwargs) if step is None else step(func, name, args, kwargs)
 
     def settle(self, path: str) -> None:
         """Refuse a pass that went another way than the one that the cuts were found on."""
-        for key, cut in self._cuts.items():
-            met, seen = self._met[key], len(cut.visits)
-            if cut.fits(met):
+        for key, change in self._changes.items():
+            met, seen = self._met[key], len(change.visits)
+            if change.fits(met):
                 continue
             where = f"'{path}'" if path else "the model"
             times = f"{met} time{'s' * (met != 1)}"
             raise SurgeryError(
                 f"the forward of {where} takes another way than on the example it was cut on\n"
-                f"  {cut.text} ran {times} now, {seen} then\n"
+                f"  {change.text} ran {times} now, {seen} then\n"
                 "  mend: cut it on an example of this kind; where it returns early at random "
                 "(stochastic depth), set that probability to 0"
             )
-
-
-def take_out(
-    func: Any,
-    name: str,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    positions: tuple[int, ...],
-    neutral: float,
-) -> Any:
-    tensors = operands(args, kwargs)
-    rest = [t for i, t in enumerate(tensors) if i not in positions]
-    inplace = name.endswith("_") and not name.endswith("__")
-    if name in _SUMS and not kwargs and len(tensors) == 2 and len(rest) == 1:
-        shape = torch.broadcast_shapes(*(t.shape for t in tensors))  # type: ignore[no-untyped-call]
-        if rest[0].shape == shape and not (inplace and 0 in positions):
-            # The branch alone. A copy, because the sum would have been memory of its own.
-            return rest[0] if inplace else rest[0].clone()
-    if inplace and 0 in positions:
-        tensors[0].fill_(neutral)
-        positions = tuple(i for i in positions if i != 0)
-
-    def swap(i: int, tensor: Tensor) -> Tensor:
-        if i not in positions:
-            return tensor
-        return tensor.new_full((), neutral).expand(tensor.shape)
-
-    args, kwargs = replaced(args, kwargs, swap)
-    return func(*args, **kwargs)
 
 
 @cache
@@ -248,21 +236,29 @@ def rewire(module: nn.Module, rewiring: Rewiring) -> None:
 
 def _both(a: Rewiring, b: Rewiring) -> Rewiring:
     """Return the rewiring that does what both do."""
-    cuts = {(c.function, c.spot, c.calls): c for c in a.cuts}
-    for cut in b.cuts:
-        known = cuts.get((cut.function, cut.spot, cut.calls))
-        if known is not None:
-            pairs = zip_longest(known.visits, cut.visits, fillvalue=())
-            visits = tuple(tuple(sorted({*one, *other})) for one, other in pairs)
-            cut = replace(cut, visits=visits, required=cut.required or known.required)
-        cuts[cut.function, cut.spot, cut.calls] = cut
     return replace(
         b,
-        cuts=tuple(cuts.values()),
+        changes=(*a.changes, *b.changes),
         clock=b.clock or a.clock,
         calls=max(a.calls, b.calls),
         root=a.root or b.root,
     )
+
+
+@contextmanager
+def restored(model: nn.Module) -> Iterator[None]:
+    """Take every rewiring off `model` that is put on while inside."""
+    before = [(m, type(m), m.__dict__.get(_SLOT)) for m in model.modules()]
+    try:
+        yield
+    finally:
+        for module, kind, rewiring in before:
+            if type(module) is not kind:
+                module.__class__ = kind
+            if rewiring is None:
+                module.__dict__.pop(_SLOT, None)
+            else:
+                module.__dict__[_SLOT] = rewiring
 
 
 def clock_of(model: nn.Module) -> Clock:

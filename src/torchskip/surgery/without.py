@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -10,23 +9,21 @@ import torch
 from torch import nn
 
 from torchskip.errors import SurgeryError
-from torchskip.graph import Arm, Graph, Node, SkipPath
+from torchskip.graph import Graph, SkipPath
 from torchskip.skips import find_skips
 from torchskip.skips.flow import Flow
 from torchskip.skips.ops import base_name
-from torchskip.surgery.added import AddedSkip
-from torchskip.surgery.choose import Which, choose
+from torchskip.surgery.choose import Which, choose, skips_of
 from torchskip.surgery.cuts import entries
-from torchskip.surgery.rewire import Cut, Rewiring, clock_of, rewire
+from torchskip.surgery.install import Wanted, install
+from torchskip.surgery.steps import TakeOut
 from torchskip.surgery.twin import copied, dead_state, refuse_others, retire
-from torchskip.surgery.witness import Site, Witnessed, describe, watch
+from torchskip.surgery.witness import Site, Witnessed, watch
 from torchskip.trace.tree import rebuild
 
 __all__ = ["without_branches", "without_skips"]
 
 Role = Literal["branch", "shortcut"]
-Wanted = tuple[Site, tuple[int, ...], float, Node]
-"""A call, the tensors of it that shall count as the number, and the node it is about."""
 
 
 def without_skips(
@@ -111,79 +108,16 @@ def _cut(
     model: nn.Module, seen: Witnessed, which: Which, role: Role
 ) -> tuple[nn.Module, tuple[SkipPath, ...]]:
     graph = seen.graph
-    chosen = choose(graph, (*find_skips(graph), *_unnoticed(graph)), which)
+    chosen = choose(graph, skips_of(graph), which)
     flow, wanted = Flow(graph), list[Wanted]()
     for skip in chosen:
         for edge in entries(flow, skip, role):
             node = graph.nodes[edge.node]
             asked, positions = seen.operand(node, edge.value)
-            wanted.append((asked.site, positions, edge.neutral, node))
+            wanted.append((asked.site, TakeOut(positions, edge.neutral), node))
     twin = copied(model)
-    _install(twin, seen, wanted)
+    install(twin, seen, wanted)
     return twin, chosen
-
-
-def _unnoticed(graph: Graph) -> list[SkipPath]:
-    """Return the added skips that the finder takes for parallel branches: 1x1 beside 3x3."""
-    found = {skip.join for skip in find_skips(graph)}
-    return [
-        SkipPath(
-            "projection",
-            "add",
-            split=0,
-            join=node.index,
-            arms=(Arm("branch", node.inputs[1:], (), 1), Arm("shortcut", node.inputs[:1], (), 1)),
-        )
-        for node in graph.nodes
-        if node.module_type == AddedSkip.__name__
-        and node.index not in found
-        and len(node.inputs) == 2
-    ]
-
-
-def _install(
-    twin: nn.Module, seen: Witnessed, wanted: Iterable[Wanted], required: bool = True
-) -> None:
-    """Rewire the modules in whose forward the wanted calls are made."""
-    ran = {m.path: m.calls for m in seen.graph.modules}
-    by_module: dict[str, dict[Any, dict[int, dict[int, tuple[int, ...]]]]] = defaultdict(dict)
-    about: dict[Any, tuple[float, Node]] = {}
-    for site, positions, neutral, node in wanted:
-        key = site.function, site.spot
-        calls = by_module[site.module].setdefault(key, {})
-        visits = calls.setdefault(site.call, {})
-        visits[site.visit] = tuple(sorted({*visits.get(site.visit, ()), *positions}))
-        about[site.module, key] = neutral, node
-    clock = clock_of(twin)
-    for path, spots in by_module.items():
-        module = _submodule(twin, path, about[path, next(iter(spots))][1])
-        total = max(ran.get(path, 0), 1)
-        cuts, alike = [], True
-        for (function, spot), calls in spots.items():
-            neutral, node = about[path, (function, spot)]
-            groups: dict[tuple[tuple[int, ...], ...], list[int]] = defaultdict(list)
-            for call, met in calls.items():
-                times = seen.visits[path, call, function, spot]
-                groups[tuple(met.get(i, ()) for i in range(times))].append(call)
-            for pattern, numbers in groups.items():
-                every = len(numbers) == total
-                alike = alike and every
-                text = describe(node).split(" in '")[0]
-                calls_meant = None if every else frozenset(numbers)
-                cuts.append(Cut(function, spot, pattern, neutral, text, required, calls_meant))
-        rewire(module, Rewiring(path, tuple(cuts), None if alike else clock, total))
-        if not alike:
-            rewire(twin, Rewiring("", (), clock, root=True))
-
-
-def _submodule(twin: nn.Module, path: str, node: Node) -> nn.Module:
-    try:
-        return twin.get_submodule(path)
-    except AttributeError as error:
-        raise SurgeryError(
-            f"{describe(node)} cannot be cut: its module is not registered in the model\n"
-            "  mend: make it an attribute in __init__ (an nn.ModuleList for lists of modules)"
-        ) from error
 
 
 def _verified(twin: nn.Module, before: Graph, example: tuple[Any, ...], kwargs: Any) -> Graph:
@@ -228,7 +162,7 @@ def _keep_every_sample(
         if arm.role == "branch"
     ]
     masks = [mask for arm in arms for mask in _masks(train, arm.nodes)]
-    _install(twin, train, masks, required=False)
+    install(twin, train, masks, required=False)
 
 
 def _identity(seen: Witnessed, node: int) -> Site | None:
@@ -255,4 +189,4 @@ def _masks(train: Witnessed, nodes: tuple[int, ...]) -> Iterable[Wanted]:
             continue
         positions = tuple(i for i, value in enumerate(asked.before) if value is None)
         if len(positions) == 1:
-            yield asked.site, positions, 1.0, node
+            yield asked.site, TakeOut(positions, 1.0), node
