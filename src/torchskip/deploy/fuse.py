@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +24,7 @@ __all__ = ["fuse", "other_size"]
 
 # A working set that the last-level cache of common CPUs holds; larger batches go in parts.
 WORKING_SET = 24 * 2**20
+LARGE = 224  # pixels a side
 
 
 def fuse(
@@ -141,18 +141,19 @@ def _look(model: nn.Module, given: Inputs) -> _Sight:
     probes: dict[str, tuple[Capture, Inputs]] = {}
     batch = _batch(given)
     lone = given
-    for name, sizes in (("another batch size", (1, 3) if batch > 1 else (2, 3)),):
-        for size in sizes:
-            inputs = other_size(given, batch=size) if batch else None
-            seen = _try(model, inputs, base, notes if size == sizes[-1] else [])
-            if seen is not None and inputs is not None:
-                probes[name] = seen, inputs
-                lone = given if size != 1 else inputs
-                break
-    if batch == 1:
-        lone = given
+    batches = (1, 3) if batch > 1 else (2, 3)
+    for size in batches:
+        inputs = other_size(given, batch=size) if batch else None
+        seen = _try(model, inputs, base, notes if size == batches[-1] else [])
+        if seen is not None and inputs is not None:
+            probes["another batch size"] = seen, inputs
+            lone = given if size != 1 else inputs
+            break
     spatial = any(t.dim() > 2 for t in given.tensors)
-    for name, steps in (("another height and width", (32, 64, 96)), ("an odd size", (1, 3, 5))):
+    # Large examples are probed at smaller sizes, which cost less and tell the same.
+    large = all(size >= LARGE for t in given.tensors for size in t.shape[2:])
+    sizes = ((-64, -96, -128), (-61, -93, -127)) if large else ((32, 64, 96), (1, 3, 5))
+    for name, steps in zip(("another height and width", "an odd size"), sizes, strict=True):
         inputs = other_size(lone, steps=steps) if spatial else None
         seen = _try(model, inputs, None, notes) if inputs is not None else None
         if seen is not None and inputs is not None:
@@ -171,7 +172,7 @@ def _try(
     try:
         seen = capture(model, inputs)
         if base is not None:
-            _agree([base, seen])
+            generalise([base, seen], dry=True)
     except (FuseError, Differs) as reason:
         notes.append(f"at {_shapes(inputs)}: {str(reason).splitlines()[0]}")
         return None
@@ -180,11 +181,6 @@ def _try(
         notes.append(f"at {_shapes(inputs)} the model itself fails: {_short(error)}")
         return None
     return seen
-
-
-def _agree(captures: Sequence[Capture]) -> None:
-    """Raise `Differs` unless the captures are one program; change nothing."""
-    generalise(captures, dry=True)
 
 
 def _settle(
