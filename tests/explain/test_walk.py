@@ -91,3 +91,15 @@ def test_operations_without_words_are_named():
             return torch.cumsum(x, 1)
 
     assert [s.sentence for s in steps_of(Odd(), 1, 4)] == ["computes cumsum"]
+
+
+def test_a_layer_that_fails_says_so():
+    steps = steps_of(nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(5, 4, 3)), 1, 4, 8, 8)
+    assert [(s.name, s.failed, s.outputs) for s in steps] == [
+        ("0", False, ((1, 4, 6, 6),)),
+        ("1", True, ()),
+    ]
+    assert steps[1].sentence == (
+        "fails: Given groups=1, weight of size [4, 5, 3, 3], expected input[1, 4, 6, 6] to have "
+        "5 channels, but got 4 channels instead"
+    )
