@@ -18,6 +18,7 @@ def describe(graph: Graph, node: Node) -> str | None:
 
 
 def count(number: int, noun: str) -> str:
+    """``1 layer``, ``2 layers``."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
@@ -27,6 +28,7 @@ def op_name(node: Node) -> str:
 
 
 def spatial(shape: Shape) -> str:
+    """The sizes behind batch and channels: ``32×32``."""
     return "×".join(map(str, shape[2:])) or "1"
 
 
