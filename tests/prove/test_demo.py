@@ -8,8 +8,8 @@ import torch
 from rich.console import Console
 
 from torchskip import data
-from torchskip.prove import run_demo
 from torchskip.errors import TorchskipError
+from torchskip.prove import run_demo
 
 
 def demo(images, out, **options):

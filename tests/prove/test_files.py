@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from torchskip.prove.files import write, write_bytes
 from torchskip.errors import TrainingError
+from torchskip.prove.files import write, write_bytes
 
 
 def test_a_failed_rename_leaves_what_was_there_and_no_litter(tmp_path, monkeypatch):

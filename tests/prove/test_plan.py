@@ -3,8 +3,8 @@
 import pytest
 import tyro
 
-from torchskip.prove import Plan
 from torchskip.errors import TrainingError
+from torchskip.prove import Plan
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from rich.console import Console
 from safetensors.torch import load_file
 from torch import nn
 
+from torchskip.errors import TrainingError
 from torchskip.prove import Experiment, Plan, compare
 from torchskip.prove.train import Training
-from torchskip.errors import TrainingError
 
 PLAN = Plan(epochs=2, batch=40)
 
@@ -68,7 +68,7 @@ def test_every_depth_and_seed_in_pairs(few, tmp_path):
     inside = [run.anatomy is not None for run in found.runs]
     assert inside == [False, False, True, True] + 4 * [False]  # depth 14 of the first seed
     page = (tmp_path / "out/report.html").read_text()
-    assert page.count("<figure>") == 11
+    assert page.count("<figure>") == 13
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     assert "NaN" not in (tmp_path / "out/results.json").read_text()

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from torchskip.errors import TrainingError
 from torchskip.prove import Plan
 from torchskip.prove.batches import Batches
 from torchskip.prove.fabric import make_fabric
 from torchskip.prove.train import Training
 from torchskip.prove.twins import CifarTwins
-from torchskip.errors import TrainingError
 
 
 def training(images, model, plan, seed=0):

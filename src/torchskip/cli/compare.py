@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 import tyro
+from torch import nn
 
 from torchskip.prove import Experiment, Plan
 
-__all__ = ["Compare"]
+__all__ = ["Compare", "SpecFactory"]
 
 
 _COMMAS = tyro.constructors.PrimitiveConstructorSpec[tuple[int, ...]](
@@ -21,12 +22,49 @@ _COMMAS = tyro.constructors.PrimitiveConstructorSpec[tuple[int, ...]](
 )
 
 
+@dataclass(frozen=True, slots=True)
+class SpecFactory:
+    """Makes the network of a SPEC, in whatever process it is called."""
+
+    name: str
+
+    def __call__(self) -> nn.Module:
+        """Load the SPEC anew.
+
+        Raises:
+            SpecError: it leads to no network, or to several.
+
+        """
+        from torchskip.cli.spec import load
+        from torchskip.errors import SpecError
+
+        found, _ = load(self.name)
+        if len(found) > 1:
+            names = ", ".join(loaded.name for loaded in found)
+            raise SpecError(
+                f"{self.name} leads to several models ({names}) and one is compared with itself; "
+                f"mend: {self.name}:{found[0].name}"
+            )
+        return found[0].model
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compare(Experiment):
-    """Train plain and residual twins on real images and report what the skips did."""
+    """Train a network with and without its skips on real images and report what they did.
+
+    Without MODEL the plain and residual networks of He et al. 2015 are trained. With MODEL it is
+    that network and its twin: cut, where it has skips; with shortcuts added, where it has none.
+    """
+
+    model: Annotated[str | None, tyro.conf.Positional] = None
+    """file.py:Class, package.module:callable, timm/NAME or torchvision/NAME."""
+
+    which: str | None = None
+    """Skips of MODEL to cut: kinds (identity, projection, dense, long, ...) or paths of modules,
+    separated by commas. Without it those of sums, or where it has none, all but the gates."""
 
     depths: Annotated[tuple[int, ...], _COMMAS] = (20, 56)
-    """Layers of the networks, each 6 n + 2 (He et al. 2015, section 4.2)."""
+    """Layers of the built-in networks, each 6 n + 2 (He et al. 2015, section 4.2)."""
 
     plan: Annotated[Plan, tyro.conf.arg(name="")] = field(default_factory=lambda: Plan(epochs=3))
 
@@ -40,7 +78,12 @@ class Compare(Experiment):
 
         console = Console(highlight=False)
         try:
-            comparison = compare(self, console=console)
+            comparison = compare(
+                self,
+                model=SpecFactory(self.model) if self.model is not None else None,
+                which=tuple(self.which.split(",")) if self.which is not None else None,
+                console=console,
+            )
         except KeyboardInterrupt as stopped:
             console.print(f"\n{stopped}" if stopped.args else "\nstopped", markup=False)
             return 130

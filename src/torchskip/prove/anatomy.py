@@ -23,11 +23,13 @@ from torchskip.measure import (
 from torchskip.nn import Skip
 
 if TYPE_CHECKING:
+    from torchskip.prove.lesioned import Lesioned
     from torchskip.prove.train import Training
 
 __all__ = ["Anatomy", "blocks_of", "dissect", "first_signals"]
 
 _IMAGES, _FEW = 500, 32
+_PIXELS = _IMAGES * 32 * 32  # of all images together: larger ones are fewer
 _SLICE = tuple(k / 10 for k in range(-10, 11))
 
 
@@ -36,9 +38,10 @@ class Anatomy:
     """Measures of one trained network; the tuples run over its blocks or layers, in order.
 
     `lesions` are test accuracies with one block dropped (nan: it cannot be), `intact` with none,
-    all on the same images. `shares` is the shortcuts' part of the gradient, `changes` how much
-    each branch adds to the stream, `lengths` the weight of paths through 0, 1, ... branches:
-    empty for a plain network. `variances` are those of the layers' outputs before training;
+    all on the same images; empty where nothing says what the blocks are. `shares` is the
+    shortcuts' part of the gradient, `changes` how much each branch adds to the stream, `lengths`
+    the weight of paths through 0, 1, ... branches: empty for a plain network, and where the arms
+    are not those of `Skip`s. `variances` are those of the layers' outputs before training;
     `slice_losses` are the training losses along one filter-normalised direction at `slice_at`.
     """
 
@@ -76,21 +79,37 @@ def first_signals(training: Training) -> tuple[float, ...]:
     return tuple(found[path] for path in training.layers if path in found)
 
 
-def dissect(training: Training, blocks: Sequence[str], variances: tuple[float, ...]) -> Anatomy:
-    """Return the measures of a network whose training has ended; it comes back as it was."""
+def dissect(
+    training: Training,
+    blocks: Sequence[str],
+    variances: tuple[float, ...],
+    *,
+    lesioned: Lesioned | None = None,
+) -> Anatomy:
+    """Return the measures of a network whose training has ended; it comes back as it was.
+
+    `blocks` are the modules to drop in turn, or `lesioned` knows how to do it by surgery.
+    """
     network, batches = training.network, training.batches
-    x, y = batches.sample("test", _IMAGES)
+    height, width = batches.test.shape[2:]
+    images = min(_IMAGES, max(_FEW, _PIXELS // (height * width)))
+    x, y = batches.sample("test", images)
     few = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:_FEW].to(x.device)
     network.eval()
-    seen, answers = batches.sample("train", _IMAGES)
+    seen, answers = batches.sample("train", images)
 
     def loss(scores: Tensor) -> Tensor:
         return F.cross_entropy(scores, y[few])
 
-    residual = any(isinstance(module, Skip) for module in network.modules())
+    if lesioned is None:
+        found = tuple(_without(network, block, x, y) for block in blocks)
+        residual = any(isinstance(module, Skip) for module in network.modules())
+    else:
+        found = lesioned.lesions(network, x, lambda net: _accuracy(net, x, y))
+        residual = lesioned.has_arms(x)
     return Anatomy(
         intact=_accuracy(network, x, y),
-        lesions=tuple(_without(network, block, x, y) for block in blocks),
+        lesions=found,
         shares=tuple(s.share for s in gradient_shares(network, loss, x[few])) if residual else (),
         changes=tuple(c.relative for c in stream(network, x[few])) if residual else (),
         lengths=path_lengths(network, loss, x[few], samples=3).weight if residual else (),

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from torchskip.prove.files import write_bytes
 from torchskip.errors import TrainingError
+from torchskip.prove.files import write_bytes
 
 __all__ = ["Checkpoints", "check_facts"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torchskip.prove.plan import Plan
 from torchskip.errors import TrainingError
+from torchskip.prove.plan import Plan
 
 __all__ = ["Experiment"]
 
@@ -21,8 +21,9 @@ class Experiment:
     data: str = "fashion-mnist"
     """Images: fashion-mnist (embedded) or a directory with train/CLASS/* and test/CLASS/*."""
 
-    side: int = 16
-    """Longest side of an image, in pixels; longer ones are averaged over whole blocks."""
+    side: int | None = None
+    """Longest side of an image, in pixels. Without it: at most 16 for the built-in networks
+    (longer ones are averaged over whole blocks), for MODEL as the images are or as it needs."""
 
     train_per_class: int | None = None
     """Train on this many images of each class only."""
@@ -67,7 +68,8 @@ class Experiment:
         if not self.depths:
             raise TrainingError("no depth is given\n  mend: such as depths=(20, 56)")
         for name in ("side", "width", "seeds", "devices", "nodes", "checkpoint_every"):
-            if getattr(self, name) < 1:
+            value = getattr(self, name)
+            if value is not None and value < 1:
                 raise TrainingError(f"{name} is {getattr(self, name)}\n  mend: 1 or more")
         world = self.devices * self.nodes
         if self.plan.batch % world:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torchskip.prove.plan import Plan
 from torchskip.errors import TrainingError
+from torchskip.prove.plan import Plan
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

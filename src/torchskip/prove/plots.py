@@ -64,11 +64,15 @@ def depth_plot(found: Sequence[Group]) -> str:
 
 def lesion_plot(found: Sequence[tuple[str, Anatomy]]) -> str:
     """Test accuracy with one block dropped, block by block; dashed: with none dropped."""
+    if not any(math.isfinite(value) for _, anatomy in found for value in anatomy.lesions):
+        return ""
     drawing = Drawing("lesion", "block that is dropped")
     drawing.axes.yaxis.set_major_formatter("{x:.0f} %")
     for network, anatomy in found:
         blocks = range(1, len(anatomy.lesions) + 1)
         values = [100 * value for value in anatomy.lesions]
+        if not values:
+            continue
         drawing.line(network, network, blocks, values, marker="o")
         drawing.level(network, 100 * anatomy.intact)
     drawing.axes.set_ylim(0, 100)

@@ -55,7 +55,7 @@ class Run:
     """
 
     network: str
-    depth: int
+    depth: int  # 0 where the network is the user's
     seed: int
     parameters: int
     layers: tuple[str, ...]
@@ -97,6 +97,21 @@ class Comparison:
     test_images: int
     command: str
     environment: Mapping[str, str]
+    model: str = ""
+    """The user's network; empty for the built-in ones, which have a depth instead."""
+
+    notes: tuple[str, ...] = ()
+    """What was done to the images or the networks before they were compared."""
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Comparison:
+        """Return the comparison that `to_record` (and JSON) made `record` of."""
+        changed = {
+            "runs": tuple(map(Run.from_record, record["runs"])),
+            "plan": Plan(**record["plan"]),
+            "notes": tuple(record.get("notes", ())),
+        }
+        return cls(**{**record, **changed})
 
     def to_record(self) -> dict[str, Any]:
         """Return plain dicts, lists and numbers, ready for JSON."""

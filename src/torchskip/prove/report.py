@@ -31,8 +31,14 @@ def to_table(comparison: Comparison) -> Table:
     return table
 
 
-def to_html(comparison: Comparison, numbers: str = "results.json") -> str:
-    """Return the page, with a link to the file `numbers`."""
+Portraits = Sequence[tuple[str, str]]
+"""A network's name and its arcs, an SVG."""
+
+
+def to_html(
+    comparison: Comparison, numbers: str = "results.json", portraits: Portraits = ()
+) -> str:
+    """Return the page, with a link to the file `numbers` and the networks' `portraits`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     found = groups(comparison)
@@ -55,12 +61,13 @@ def to_html(comparison: Comparison, numbers: str = "results.json") -> str:
         comparison=comparison,
         groups=[(group, _cells(group), _status(group)) for group in found],
         figures=_figures(comparison, found),
+        portraits=portraits,
         settings=_settings(comparison),
         numbers=numbers,
     )
 
 
-def write_report(comparison: Comparison, out: Path) -> Path:
+def write_report(comparison: Comparison, out: Path, portraits: Portraits = ()) -> Path:
     """Write `report.html` and `results.json` into `out`, each whole or not at all.
 
     Raises:
@@ -70,7 +77,7 @@ def write_report(comparison: Comparison, out: Path) -> Path:
     record = to_json(comparison.to_record())
     write(out / "results.json", record)
     page = out / "report.html"
-    write(page, to_html(comparison))
+    write(page, to_html(comparison, portraits=portraits))
     return page
 
 
@@ -136,7 +143,8 @@ def _inside(dissected: Sequence[Run]) -> list[tuple[str, str, str]]:
         (
             "Lesions",
             "Test accuracy with one block dropped; dashed: with none (Veit et al. 2016). Blocks of "
-            "a plain network that change the shape cannot be dropped.",
+            "a plain network that change the shape cannot be dropped, nor are there any where it "
+            "had no skips.",
             plots.lesion_plot(both),
         ),
         (
@@ -172,6 +180,7 @@ def _inside(dissected: Sequence[Run]) -> list[tuple[str, str, str]]:
 def _settings(comparison: Comparison) -> dict[str, str]:
     plan = comparison.to_record()["plan"]
     seeds = sorted({run.seed for run in comparison.runs})
-    facts = {"images": comparison.images, "seeds": ", ".join(map(str, seeds))}
+    facts = {"model": comparison.model} if comparison.model else {}
+    facts |= {"images": comparison.images, "seeds": ", ".join(map(str, seeds))}
     facts |= {name.replace("_", " "): str(value) for name, value in plan.items()}
     return facts

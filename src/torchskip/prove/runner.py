@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +13,25 @@ import torch
 from torch import nn
 
 from torchskip import data
+from torchskip.data import Images
+from torchskip.errors import ArgumentError, TrainingError
 from torchskip.prove.anatomy import blocks_of, dissect, first_signals
 from torchskip.prove.batches import Batches, own_randomness
 from torchskip.prove.environment import command_line, environment
 from torchskip.prove.experiment import Experiment
 from torchskip.prove.fabric import make_fabric
+from torchskip.prove.given import Factory, GivenTwins, construct, name_of
 from torchskip.prove.interrupt import Interrupt, deferred
+from torchskip.prove.lesioned import Lesioned
+from torchskip.prove.portraits import portraits
 from torchskip.prove.progress import Bars, bars
 from torchskip.prove.records import Comparison, Run, to_json
 from torchskip.prove.report import write_report
 from torchskip.prove.shrink import shrink
 from torchskip.prove.store import RunStore
+from torchskip.prove.suit import suit
 from torchskip.prove.train import Training
 from torchskip.prove.twins import CifarTwins, Twins
-from torchskip.data import Images
-from torchskip.errors import TrainingError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -39,6 +43,8 @@ __all__ = ["compare"]
 def compare(
     experiment: Experiment,
     *,
+    model: Factory | None = None,
+    which: tuple[str, ...] | None = None,
     images: Images | None = None,
     twins: Twins | None = None,
     console: Console | None = None,
@@ -51,6 +57,11 @@ def compare(
 
     Args:
         experiment: what to compare, and how.
+        model: a network to compare instead: a function without arguments that makes it. One
+            with skips is compared with itself without them, one without any with itself with
+            some (:mod:`torchskip.surgery`). With several devices it must be picklable.
+        which: the skips of `model` to cut, as kinds and module paths; without it, those of sums,
+            or where it has none, all but the gates.
         images: images to use instead of `experiment.data`.
         twins: makes the networks of a depth and a seed, instead of those of He et al. 2015.
             With several devices it must be picklable.
@@ -59,7 +70,8 @@ def compare(
     Raises:
         DataError: the images cannot be loaded.
         TrainingError: `out` holds other results, a file cannot be written, a model does not
-            answer with class scores.
+            take the images or answer with class scores.
+        SurgeryError: no twin can be made of `model`.
         KeyboardInterrupt: Ctrl-C or termination; the state is saved first.
 
     """
@@ -70,10 +82,28 @@ def compare(
             test_per_class=experiment.test_per_class,
             console=console,
         )
-    images = shrink(images, experiment.side)
-    twins = twins or CifarTwins(images.shape[0], len(images.classes), experiment.width)
-    for depth in experiment.depths:
-        twins(depth, experiment.first_seed)  # an impossible depth is refused before any training
+    notes: tuple[str, ...] = ()
+    depths, first = experiment.depths, experiment.first_seed
+    if model is None:
+        images = shrink(images, experiment.side or 16)
+        twins = twins or CifarTwins(images.shape[0], len(images.classes), experiment.width)
+        for depth in depths:
+            pair = twins(depth, first)  # an impossible depth is refused before any training
+    else:
+        if twins is not None:
+            raise ArgumentError("model and twins are both given\n  mend: one of the two")
+        _check_own(experiment)
+        depths = (0,)
+        with own_randomness():
+            images, notes = suit(images, construct(model, first), experiment.side)
+        twins = given = GivenTwins(model, images.shape, which)
+        pair = given(0, first)
+        left_out = Lesioned.of(pair, "residual", which).left_out(torch.zeros(2, *images.shape))
+        notes = (*given.tell(pair, first), *notes, *left_out)
+    for note in notes:
+        if console is not None:
+            console.print(note, markup=False)
+    drawn = portraits(pair, images.shape)
     fabric = make_fabric(
         experiment.plan,
         accelerator=experiment.accelerator,
@@ -86,6 +116,7 @@ def compare(
         experiment=experiment,
         images=images,
         twins=twins,
+        depths=depths,
         console=console if alone else None,  # it cannot be sent to another process
         show=console is not None,
     )
@@ -97,9 +128,11 @@ def compare(
         test_images=len(images.test),
         command=command_line(),
         environment=environment(fabric.device if alone else "cpu"),
+        model=name_of(model) if model is not None else "",
+        notes=notes,
     )
     if fabric.is_global_zero:
-        write_report(comparison, experiment.out)
+        write_report(comparison, experiment.out, drawn)
     return comparison
 
 
@@ -108,6 +141,7 @@ def _train_all(
     experiment: Experiment,
     images: Images,
     twins: Twins,
+    depths: tuple[int, ...],
     console: Console | None,
     show: bool,
 ) -> str:
@@ -138,10 +172,10 @@ def _train_all(
                 rank=fabric.global_rank,
                 world=fabric.world_size,
             )
-            for depth in experiment.depths:
+            for depth in depths:
                 pair = twins(depth, seed)
                 for network, model in pair.items():
-                    name = f"{network}-{depth}-seed-{seed}"
+                    name = f"{network}-{depth}-seed-{seed}" if depth else f"{network}-seed-{seed}"
                     facts = {"network": network, "depth": depth, "seed": seed, **shared}
                     facts["weights"] = _shapes(model)
                     store = RunStore(experiment.out / name, facts)
@@ -154,8 +188,15 @@ def _train_all(
                         _train(experiment, training, store, drawn, interrupt, name)
                         run = training.run(network, depth)
                         if fabric.is_global_zero:
-                            if depth == max(experiment.depths) and seed == experiment.first_seed:
-                                anatomy = dissect(training, blocks_of(pair), variances)
+                            if depth == max(depths) and seed == experiment.first_seed:
+                                lesioned = (
+                                    Lesioned.of(pair, network, twins.which)
+                                    if isinstance(twins, GivenTwins)
+                                    else None
+                                )
+                                anatomy = dissect(
+                                    training, blocks_of(pair), variances, lesioned=lesioned
+                                )
                                 run = replace(run, anatomy=anatomy)
                             store.finish(training, run)
                     runs.append(run)
@@ -194,6 +235,17 @@ def _train(
                 "go on with resume=True (--resume)"
             )
     drawn.show(name, training)
+
+
+def _check_own(experiment: Experiment) -> None:
+    """Refuse what the user's own network decides."""
+    for option in fields(experiment):
+        given = getattr(experiment, option.name)
+        if option.name in ("depths", "width") and given != option.default:
+            raise TrainingError(
+                f"{option.name}={given} is for the built-in networks, and a model is given\n"
+                f"  mend: leave out {option.name}"
+            )
 
 
 def _check_empty(experiment: Experiment) -> None:

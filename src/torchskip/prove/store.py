@@ -14,11 +14,11 @@ from typing import Any
 from safetensors.torch import save
 from torch import nn
 
+from torchskip.errors import TrainingError
 from torchskip.prove.checkpoint import Checkpoints, check_facts
 from torchskip.prove.files import write, write_bytes
 from torchskip.prove.records import Epoch, Run, Step, to_json
 from torchskip.prove.train import Training
-from torchskip.errors import TrainingError
 
 __all__ = ["RunStore"]
 

@@ -47,8 +47,8 @@ class Group:
 
     @property
     def name(self) -> str:
-        """As the literature has it: `plain-56`."""
-        return f"{self.network}-{self.depth}"
+        """As the literature has it: `plain-56`; without a depth `plain`."""
+        return _called(self.network, self.depth)
 
     def mean(self, measure: str) -> float:
         """Return the mean of a `Run`'s number over the seeds."""
@@ -95,7 +95,7 @@ def contrasts(comparison: Comparison) -> tuple[tuple[str, Interval], ...]:
         seeds = [seed for name, depth, seed in by_run if (name, depth) == one]
         gaps = [by_run[*one, s] - by_run[*other, s] for s in seeds if (*other, s) in by_run]
         if gaps:
-            found.append((f"{one[0]}-{one[1]} against {other[0]}-{other[1]}", paired(gaps)))
+            found.append((f"{_called(*one)} against {_called(*other)}", paired(gaps)))
     return tuple(found)
 
 
@@ -139,9 +139,10 @@ def headline(comparison: Comparison) -> tuple[str, str]:
     With several seeds the interval is over the seeds, with one over the test images.
     """
     depth = max(run.depth for run in comparison.runs)
+    place = f"At depth {depth}" if depth else f"In {comparison.model}"
     both = pairs(comparison, depth)
     if not both:
-        return f"At depth {depth} no pair was trained", ""
+        return f"{place} no pair was trained", ""
     plain, residual = [p.test_accuracy for p, _ in both], [r.test_accuracy for _, r in both]
     gap = (
         difference(plain[0], residual[0], comparison.test_images)
@@ -155,11 +156,15 @@ def headline(comparison: Comparison) -> tuple[str, str]:
         f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f} points).{_on_gradient(both)}"
     )
     if any(run.status == "diverged" for pair in both for run in pair):
-        return f"At depth {depth} a training diverged", numbers
+        return f"{place} a training diverged", numbers
     if not gap.clear:
-        return f"At depth {depth} skips make no clear difference", numbers
+        return f"{place} skips make no clear difference", numbers
     verb = "gain" if gap.mean > 0 else "cost"
-    return f"At depth {depth} skips {verb} {abs(100 * gap.mean):.1f} points", numbers
+    return f"{place} skips {verb} {abs(100 * gap.mean):.1f} points", numbers
+
+
+def _called(network: str, depth: int) -> str:
+    return f"{network}-{depth}" if depth else network
 
 
 def significant(value: float) -> str:

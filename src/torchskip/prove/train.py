@@ -14,11 +14,11 @@ from torch.nn import functional as F
 from torch.nn.utils import convert_conv2d_weight_memory_format
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
+from torchskip.errors import TrainingError
+from torchskip.measure import gradient_norms, weighted_layers
 from torchskip.prove.batches import Batches, reseed
 from torchskip.prove.plan import Plan
 from torchskip.prove.records import Epoch, Run, Status, Step
-from torchskip.errors import TrainingError
-from torchskip.measure import gradient_norms, weighted_layers
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -222,7 +222,8 @@ def _check_answer(model: nn.Module, x: Tensor, classes: int) -> None:
     with torch.no_grad():
         model.eval()
         answer: Any = model(x)
-    if not isinstance(answer, Tensor) or answer.shape != (len(x), classes):
+    scores = isinstance(answer, Tensor) and answer.ndim == 2 and len(answer) == len(x)
+    if not scores or answer.shape[1] < classes:
         got = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
         raise TrainingError(
             f"the model answers {tuple(x.shape)} with {got}, not with class scores\n"
