@@ -105,7 +105,7 @@ def test_vgg_keeps_its_stages():
 def test_pre_activation_leaves_before_the_norm():
     resnetv2 = pytest.importorskip("timm.models.resnetv2")
     x = torch.randn(2, 3, 33, 33)
-    model = resnetv2.ResNetV2(layers=(2, 2), channels=(16, 32), stem_chs=8, num_classes=5)
+    model = resnetv2.ResNetV2(layers=(2, 2), channels=(128, 256), stem_chs=32, num_classes=5)
     plain = without_skips(model, x).eval()
     net = with_skips(plain, x)
     assert around(net)[1] == ("stages.0.blocks.1.norm1", "stages.0.blocks.1.conv3")
@@ -141,6 +141,19 @@ def test_dense_blocks_without_their_concatenations(blocks, count):
 def test_chains(parts, expected):
     net = check(chain(*parts), torch.randn(2, 3, 10, 10))
     assert around(net) == expected
+
+
+@pytest.mark.parametrize(
+    "norm", [lambda: nn.GroupNorm(2, 4), lambda: nn.InstanceNorm2d(4), nn.Identity]
+)
+def test_norms_whose_record_holds_their_sizes(norm):
+    layers = [nn.Conv2d(3, 4, 3)]
+    for stride in (1, 1, 2, 1):
+        layers += [nn.Conv2d(4, 4, 3, stride, padding=1), norm(), nn.ReLU()]
+    net = check(nn.Sequential(*layers), torch.randn(2, 3, 15, 15))
+    assert [last for _, last in around(net)] == (
+        ["4", "10"] if norm is nn.Identity else ["5", "11"]
+    )
 
 
 def test_every_and_around():

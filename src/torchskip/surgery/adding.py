@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -233,7 +234,7 @@ def _plan(twin: nn.Module, flow: Flow, borders: _Borders, ways: Ways, shortcut: 
         module = graph.nodes[node].module if node is not None else ""
         raise SurgeryError(f"the layers up to those of '{module}' are no modules of their own")
     before, after = graph.values[start].shape, graph.values[end].shape
-    found = probe(Replay(graph, nodes, frozenset(flow.gates)), before[1])
+    found = probe(Replay(graph, _moving(flow, nodes)), before[1])
     sizes = tuple(rule(n) for rule, n in zip(found.sizes, before[2:], strict=True))
     if (found.out_channels, *sizes) != (after[1] if found.out_channels else None, *after[2:]):
         raise SurgeryError(f"the sizes between '{first}' and '{last}' cannot be derived")
@@ -246,6 +247,23 @@ def _plan(twin: nn.Module, flow: Flow, borders: _Borders, ways: Ways, shortcut: 
         v.memory == memory and v.previous is not None for v in graph.values[start + 1 :]
     )
     return _Plan(first, last, skip, overwritten)
+
+
+def _moving(flow: Flow, nodes: list[int]) -> list[int]:
+    """Leave out gates and norms: they move nothing, and a norm's record may hold its sizes."""
+    kept: list[int] = []
+    values = flow.graph.values
+    for _, group in groupby(
+        nodes, lambda n: (flow.graph.nodes[n].module, flow.graph.nodes[n].call)
+    ):
+        part = [n for n in group if n not in flow.gates]
+        roles = {flow.roles[n] for n in part}
+        if "norm" in roles and roles <= {"norm", "glue"}:
+            first, last = flow.graph.nodes[part[0]], flow.graph.nodes[part[-1]]
+            if values[first.inputs[0]].shape == values[last.outputs[0]].shape:
+                continue
+        kept.extend(n for n in part if flow.roles[n] != "norm")
+    return kept
 
 
 def _innermost(paths: list[str], module: str) -> str | None:

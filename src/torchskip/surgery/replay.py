@@ -16,19 +16,16 @@ __all__ = ["Replay"]
 class Replay(nn.Module):
     """Runs the operations of `nodes` one after the other, constants as meta parameters.
 
-    A gate is passed by: it scales what it gets and moves nothing.
-
     Raises:
         GeometryError: an operation cannot be run from its record.
 
     """
 
-    def __init__(self, graph: Graph, nodes: list[int], gates: frozenset[int]) -> None:
+    def __init__(self, graph: Graph, nodes: list[int]) -> None:
         super().__init__()
         self._steps: list[tuple[Any, str, dict[str, Any], dict[str, str]]] = []
         for n in nodes:
-            if n not in gates:
-                self._steps.append(self._step(graph.nodes[n]))
+            self._steps.append(self._step(graph.nodes[n]))
 
     def _step(self, node: Node) -> tuple[Any, str, dict[str, Any], dict[str, str]]:
         parts = node.op.split(".")

@@ -10,6 +10,7 @@ from torchskip.skips.flow import Flow
 
 __all__ = ["Stretch", "stretches", "way"]
 
+_VIEWS = ("view", "_unsafe_view", "reshape")
 _SAME = ("identity", "projection", "concat", "dense", "split-concat", "pool-concat")
 
 
@@ -181,12 +182,15 @@ def _stretch(flow: Flow, layers: tuple[int, ...]) -> Stretch:
     block = _parent(graph, layers[-1])
     last = graph.nodes[layers[-1]].outputs[0]
     ends, value = [last], last
+    normed = False
     while (users := _users(flow, value)) and _follows(flow, value, users[0]):
         node = graph.nodes[users[0]]
-        value = node.outputs[0]
-        if flow.roles[users[0]] == "norm" and _parent(graph, users[0]) == block:
-            ends.insert(0, value)
-        break
+        norm = flow.roles[users[0]] == "norm" and not normed
+        if _parent(graph, users[0]) != block or not (norm or flow.names[users[0]] in _VIEWS):
+            break
+        value, normed = node.outputs[0], normed or norm
+        if normed:  # an instance norm views its input in another shape and back
+            ends.insert(len(ends) - 1, value)
     first = graph.nodes[layers[0]].inputs[0]
     starts, value, user = [first], first, layers[0]
     before: list[int] = []
