@@ -1,4 +1,4 @@
-import chains
+import drafts
 
 from torchskip.render.outline import outline
 
@@ -15,7 +15,7 @@ def tree_of(group):
 
 
 def test_a_leaf_modules_call_is_one_step_and_a_function_one_each():
-    graph = chains.graph(
+    graph = drafts.graph(
         ("norm", "mean", IMAGE),
         ("norm", "sub", IMAGE),
         ("", "relu", IMAGE),
@@ -38,14 +38,14 @@ def test_a_leaf_that_holds_a_whole_skip_stays_open():
         *(("mix", "convolution", IMAGE),) * 2,
         ("mix", "add", IMAGE),
     ]
-    graph = chains.graph(*rows, leaves={"stem", "mix"})
+    graph = drafts.graph(*rows, leaves={"stem", "mix"})
     assert [s.label for s in outline(graph).steps] == ["stem", "mix"]
-    chain = outline(graph, (chains.skip(1, 3),))
+    chain = outline(graph, (drafts.skip(1, 3),))
     assert [s.label for s in chain.steps] == ["stem", "convolution", "convolution", "add"]
 
 
 def test_steps_fold_under_their_module_paths():
-    graph = chains.graph(
+    graph = drafts.graph(
         ("stem", "convolution", IMAGE),
         ("body.0.conv", "convolution", IMAGE),
         ("body.0", "add", IMAGE),
@@ -60,7 +60,7 @@ def test_steps_fold_under_their_module_paths():
 
 
 def test_wrappers_with_one_child_are_named_together():
-    graph = chains.graph(
+    graph = drafts.graph(
         ("net.body.0.conv", "convolution", IMAGE),
         ("net.body.0.act", "relu", IMAGE),
         ("net.body.1", "relu", IMAGE),
@@ -80,7 +80,7 @@ def test_long_runs_of_like_blocks_fold_into_one():
     for i in range(1, 31):
         rows += block(i, 16)
     body = outline(
-        chains.graph(*rows, leaves={"stem", *(f"body.{i}.conv" for i in range(31))})
+        drafts.graph(*rows, leaves={"stem", *(f"body.{i}.conv" for i in range(31))})
     ).root.children[1]
     assert [(g.label, g.alike, len(g.children)) for g in body.children] == [
         ("0", 1, 2),
@@ -92,7 +92,7 @@ def test_loose_layers_between_stages_are_gathered():
     rows = [("conv", "convolution", IMAGE), ("act", "relu", IMAGE)]
     rows += [(f"body.{i}", "relu", IMAGE) for i in range(30)]
     leaves = {"conv", "act", *(f"body.{i}" for i in range(30))}
-    first, _ = outline(chains.graph(*rows, leaves=leaves)).root.children
+    first, _ = outline(drafts.graph(*rows, leaves=leaves)).root.children
     assert (first.label, first.gathered, first.size) == ("conv–act", True, 2)
 
 
@@ -100,7 +100,7 @@ def test_neighbours_drop_their_common_prefix_in_short():
     rows = [(f"block.dense{i}.conv", "convolution", IMAGE) for i in (1, 2, 10)]
     rows += [("block.norm", "relu", IMAGE), ("head", "relu", IMAGE)]
     leaves = {module for module, _, _ in rows}
-    block = outline(chains.graph(*rows, leaves=leaves)).root.children[0]
+    block = outline(drafts.graph(*rows, leaves=leaves)).root.children[0]
     assert [child.short for child in block.children] == ["1", "2", "10", "norm"]
 
 

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-import chains
+import drafts
 import pytest
 
 from torchskip.render.picture import CELL, PAGE, cells, picture, shades, widths
@@ -13,7 +13,7 @@ def visible(seen):
 
 def test_an_arc_runs_from_the_values_step_to_the_joins_middle():
     rows = [("", "convolution", (1, 8, 8, 8))] * 4 + [("", "add", (1, 8, 8, 8))]
-    scene = picture(chains.graph(*rows), (chains.skip(1, 4), chains.skip(0, 4)))
+    scene = picture(drafts.graph(*rows), (drafts.skip(1, 4), drafts.skip(0, 4)))
     assert [(arc.starts, arc.end) for arc in scene.arcs] == [((1.0,), 4.5), ((0.0,), 4.5)]
 
 
@@ -34,8 +34,8 @@ def test_stages_are_open_and_blocks_folded_at_first(resnet50):
 def test_gates_do_not_open_a_block(kind, open_):
     rows = [("stem", "convolution", (1, 8, 8, 8))]
     rows += [(f"block.{name}", "convolution", (1, 8, 8, 8)) for name in "abcdefgh"]
-    graph = chains.graph(*rows, leaves={module for module, _, _ in rows})
-    skips = tuple(chains.skip(start, start + 2, kind) for start in (2, 4, 6))
+    graph = drafts.graph(*rows, leaves={module for module, _, _ in rows})
+    skips = tuple(drafts.skip(start, start + 2, kind) for start in (2, 4, 6))
     scene = picture(graph, skips)
     block = scene.outline.root.children[1]
     assert (block in scene.unfolded) is open_
@@ -62,8 +62,8 @@ def test_a_deep_chain_of_like_blocks_stays_one_cell():
         ]
     rows += [("head", "mean", (1, 8))]
     leaves = {f"body.{i}.conv" for i in range(1000)}
-    skips = tuple(chains.skip(2 * i, 2 * i + 1) for i in range(1000))
-    scene = picture(chains.graph(*rows, leaves=leaves), skips)
+    skips = tuple(drafts.skip(2 * i, 2 * i + 1) for i in range(1000))
+    scene = picture(drafts.graph(*rows, leaves=leaves), skips)
     assert len(cells(scene.outline.root, scene.unfolded)) == 2
 
 

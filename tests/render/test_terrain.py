@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-import chains
+import drafts
 import pytest
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ def ground(graph, *skips):
 
 
 def test_each_halving_is_one_level_and_a_vector_lies_on_the_floor():
-    graph = chains.graph(
+    graph = drafts.graph(
         ("", "convolution", (1, 8, 16, 16)),
         ("", "convolution", (1, 16, 8, 8)),
         ("", "mean", (1, 16)),
@@ -26,7 +26,7 @@ def test_each_halving_is_one_level_and_a_vector_lies_on_the_floor():
 
 
 def test_shade_is_channels():
-    graph = chains.graph(
+    graph = drafts.graph(
         ("", "convolution", (1, 8, 16, 16)),
         ("", "convolution", (1, 64, 16, 16)),
         ("", "convolution", (1, 512, 16, 16)),
@@ -37,7 +37,7 @@ def test_shade_is_channels():
 
 
 def test_tokens_and_windows_keep_the_level_of_their_image():
-    graph = chains.graph(
+    graph = drafts.graph(
         ("", "convolution", (2, 64, 8, 8)),
         ("", "view", (2, 64, 64)),
         ("", "permute", (2, 64, 64)),
@@ -59,11 +59,11 @@ def test_a_gates_branch_makes_no_notch():
         ("", "convolution", (1, 8, 1, 1)),
         ("", "mul", (1, 8, 16, 16)),
     ]
-    graph = chains.graph(*rows)
+    graph = drafts.graph(*rows)
     gated = replace(graph.nodes[3], inputs=(1, 3))
     graph = replace(graph, nodes=(*graph.nodes[:3], gated))
     assert len({g.height for g in ground(graph)}) == 2
-    assert len({g.height for g in ground(graph, chains.skip(1, 3, "gate"))}) == 1
+    assert len({g.height for g in ground(graph, drafts.skip(1, 3, "gate"))}) == 1
 
 
 @pytest.mark.parametrize(
