@@ -17,6 +17,38 @@ def test_it_trains_and_reports(tmp_path, capsys):
     assert (tmp_path / "report.html").exists()
 
 
+NET = """
+from torch import nn
+from torchskip.nn import Skip
+
+class Net(nn.Sequential):
+    def __init__(self):
+        branch = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 1))
+        super().__init__(
+            nn.Conv2d(1, 4, 3), Skip(branch), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            nn.Linear(4, 10),
+        )
+
+class Other(Net):
+    pass
+"""
+
+
+def test_a_network_of_ones_own(tmp_path, capsys):
+    file, out = tmp_path / "net.py", tmp_path / "out"
+    file.write_text(NET)
+    quick = QUICK.replace("--depths 8", "--side 14").replace("--width 4", "").split()[1:]
+    assert main(["compare", f"{file}:Net", *quick, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out.replace("\n", " ")
+    assert "Cut from the plain twin: 1 identity" in printed
+    assert "net.py:Net skips " in printed
+    assert {"plain-seed-0", "residual-seed-0"} < {path.name for path in out.iterdir()}
+    assert main(["compare", str(file), *quick, "--out", str(out)]) == 2
+    assert "leads to several models (Net, Other)" in capsys.readouterr().err
+    assert main(["compare", f"{file}:Net", "--depths", "8", "--out", str(out)]) == 2
+    assert "depths=(8,) is for the built-in networks" in capsys.readouterr().err
+
+
 def test_what_is_wrong_is_said_before_anything_is_trained(tmp_path, capsys):
     assert main(["compare", "--data", str(tmp_path / "nowhere")]) == 2
     assert "nowhere' does not exist\n  mend: " in capsys.readouterr().err
