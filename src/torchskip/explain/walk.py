@@ -57,7 +57,8 @@ def walk(graph: Graph, skips: Iterable[SkipPath] = ()) -> tuple[Step, ...]:
 def _stop(failure: Failure) -> Step:
     """The step at which the model itself raised, outside of any operation."""
     line = failure.source.line if failure.source else None
-    sentence = f"stops with {failure.error}: {failure.message}"
+    first, *_ = failure.message.splitlines() or [""]
+    sentence = f"stops with {failure.error}: {first}"
     return Step(failure.module or "forward", "", (), (), sentence, line, failed=True)
 
 
