@@ -27,14 +27,14 @@ class Demo:
         from rich.console import Console
         from rich.text import Text
 
-        from torchskip.prove import run_demo
-        from torchskip.prove.report import to_table as results
-        from torchskip.prove.summary import headline
         from torchskip.data import load
         from torchskip.errors import MergeShapeError
         from torchskip.explain import walk
         from torchskip.inspection import inspect
         from torchskip.models.tutorial import SkipConnection
+        from torchskip.prove import run_demo
+        from torchskip.prove.report import to_table as results
+        from torchskip.prove.summary import headline
         from torchskip.render.walkthrough import to_table
 
         console = Console(highlight=False)
