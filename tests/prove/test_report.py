@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -128,3 +129,13 @@ def test_a_browser_opens_the_page_without_complaint(comparison, tmp_path):
     )
     assert done.stdout.count("<svg") == 4
     assert "CONSOLE" not in done.stderr
+
+
+def test_the_networks_are_drawn_and_the_notes_told(comparison):
+    drawn = (("plain", "<svg class='torchskip'></svg>"),)
+    told = replace(comparison, model="net.py:Net", notes=("Cut: 3 <identity>.",))
+    page = to_html(told, portraits=drawn)
+    assert drawn[0][1] in page
+    assert "<li>Cut: 3 &lt;identity&gt;.</li>" in page
+    assert "<dt>model</dt><dd>net.py:Net</dd>" in page
+    assert "What was compared" not in to_html(comparison)
