@@ -139,6 +139,9 @@ def test_the_whole_comparison(few, tmp_path):
     assert json.loads((tmp_path / "results.json").read_text())["model"] == "Residual"
     again = compare(experiment(tmp_path, resume=True), model=Residual, images=few)
     assert repr(again.runs) == repr(found.runs)
+    with pytest.raises(TrainingError, match="is of another training\n  which: "):
+        cut = {"model": Residual, "which": ("identity",)}
+        compare(experiment(tmp_path, resume=True), images=few, **cut)
 
 
 def test_arms_are_measured_where_every_skip_is_a_skip(few, tmp_path):

@@ -56,7 +56,7 @@ class Compare(Experiment):
     that network and its twin: cut, where it has skips; with shortcuts added, where it has none.
     """
 
-    model: Annotated[str | None, tyro.conf.Positional] = None
+    model: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[MODEL]")] = None
     """file.py:Class, package.module:callable, timm/NAME or torchvision/NAME."""
 
     which: str | None = None

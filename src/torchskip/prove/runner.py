@@ -155,11 +155,13 @@ def _train_all(
         from rich.console import Console
 
         console = Console()
-    shared = {
+    shared: dict[str, Any] = {
         "plan": asdict(experiment.plan),
         "images": _digest(images),
         "devices": fabric.world_size,
     }
+    if isinstance(twins, GivenTwins):
+        shared |= {"model": name_of(twins.factory), "which": twins.which}
     runs = []
     with own_randomness(), deferred() as interrupt, bars(console) as drawn:
         for seed in range(experiment.first_seed, experiment.first_seed + experiment.seeds):
