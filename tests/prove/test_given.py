@@ -139,8 +139,8 @@ def test_the_whole_comparison(few, tmp_path):
     assert json.loads((tmp_path / "results.json").read_text())["model"] == "Residual"
     again = compare(experiment(tmp_path, resume=True), model=Residual, images=few)
     assert repr(again.runs) == repr(found.runs)
+    cut = {"model": Residual, "which": ("identity",)}
     with pytest.raises(TrainingError, match="is of another training\n  which: "):
-        cut = {"model": Residual, "which": ("identity",)}
         compare(experiment(tmp_path, resume=True), images=few, **cut)
 
 
