@@ -238,7 +238,7 @@ def _runners(draft: Path, to: Target, inputs: Inputs) -> dict[str, Runner]:
 def onnx_runner(path: Path, threads: int = 0) -> Runner:
     """Return a function that runs an ONNX file in ONNX Runtime."""
     try:
-        import onnxruntime  # type: ignore[import-untyped]
+        import onnxruntime
     except ImportError as error:
         raise ExportError(
             "comparing needs onnxruntime\n  mend: pip install 'torchskip[export]'"
@@ -259,7 +259,7 @@ def onnx_runner(path: Path, threads: int = 0) -> Runner:
 
 def openvino_runner(path: Path, threads: int = 0, precision: str = "f32") -> Runner:
     """Return a function that runs an ONNX file in OpenVINO."""
-    import openvino  # type: ignore[import-untyped]
+    import openvino
 
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
