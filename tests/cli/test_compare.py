@@ -34,7 +34,8 @@ class Other(Net):
 """
 
 
-def test_a_network_of_ones_own(tmp_path, capsys):
+def test_a_network_of_ones_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")  # the temporary path may be long
     file, out = tmp_path / "net.py", tmp_path / "out"
     file.write_text(NET)
     quick = QUICK.replace("--depths 8", "--side 14").replace("--width 4", "").split()[1:]
