@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from torchskip.cli.zoo import import_family
 from torchskip.skips import find_skips
 from torchskip.trace import trace
 
@@ -87,7 +88,7 @@ def sides_of(model: nn.Module, x: Tensor, rivals: bool) -> dict[str, Callable[[]
 
 
 def main(target: Path) -> None:
-    from torchvision import models
+    models = import_family("torchvision").models
 
     densenet264 = models.DenseNet(32, (6, 12, 64, 48), 64).eval()
     cases = {
