@@ -7,6 +7,7 @@ import math
 import os
 import re
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -198,8 +199,8 @@ def test_a_full_disk_stops_with_a_message_and_loses_nothing(few, tmp_path, whole
     assert same(weights(tmp_path), whole)
 
 
-def process(*arguments):
-    """Run Python with a hard limit, after which its whole process group ends."""
+def process(*arguments, limit=150):
+    """Run Python with a hard limit of seconds, after which its whole process group ends."""
     child = subprocess.Popen(
         [sys.executable, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -209,7 +210,7 @@ def process(*arguments):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     try:
-        text, _ = child.communicate(timeout=150)
+        text, _ = child.communicate(timeout=limit)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
@@ -282,7 +283,15 @@ def test_two_processes_get_the_numbers_of_one(tmp_path):
     script = tmp_path / "two.py"
     script.write_text(TWO)
     runpy.run_path(str(script))["main"](tmp_path / "1", 1)
-    code, text = process(script, tmp_path / "2")
+    # Torch 2.13's gloo now and then hangs between two processes of one machine: seen once in 12
+    # runs. What is tested here is the numbers, so a hanging pair is ended and started again.
+    for _ in range(3):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            shutil.rmtree(tmp_path / "2", ignore_errors=True)
+            code, text = process(script, tmp_path / "2", limit=75)
+            break
+    else:
+        pytest.fail("two processes hung, three times")
     assert code == 0, text
     one, two = (weights(tmp_path / n)["plain-3-seed-0"] for n in "12")
     assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-5
