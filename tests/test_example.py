@@ -35,6 +35,31 @@ def test_a_size_that_the_model_runs_with():
     assert infer_example(lenet).shapes == "1,1,28,28"
 
 
+class LateStem(nn.Module):
+    """Constructs its blocks before the stem that is called first."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Conv1d(8, 8, 3, padding=1) for _ in range(2))
+        self.stem = nn.Conv1d(2, 8, 1)
+
+    def forward(self, x):
+        x = self.stem(x)
+        for block in self.blocks:
+            x = x + block(x)
+        return x
+
+
+def test_the_layer_that_refuses_is_asked_next():
+    example = infer_example(LateStem())
+    assert (example.shapes, example.reason) == ("1,2,128", "inferred from stem (Conv1d)")
+
+
+def test_layers_that_refuse_each_other_leave_the_first_ones_answer():
+    example = infer_example(nn.Sequential(nn.Conv2d(4, 5, 3), nn.Conv2d(6, 7, 3)))
+    assert (example.shapes, example.reason) == ("1,4,32,32", "inferred from 0 (Conv2d)")
+
+
 class Channel(nn.Module):
     """Works on maps whose channels come last."""
 

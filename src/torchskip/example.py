@@ -58,28 +58,44 @@ def infer_example(model: nn.Module, file: Path | None = None) -> Example:
     (``torch.rand(1, 3, 32, 32)``) and whose channels fit; the size that timm records for the
     model; the first layer with weights, in the order of construction: its channels, and 32
     pixels for networks that shrink their input at most eightfold, else 224, or the next size
-    that the model runs with.
+    that the model runs with. Where another layer refuses that input, that layer is asked next:
+    the first one constructed need not be the first one called.
 
     >>> infer_example(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())).shapes
     '1,3,32,32'
     """
-    first = _first_layer(model)
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, _KNOWN)}
+    first = next(iter(layers), None)
+    layer = None if first is None else layers[first]
     if file is not None:
         for shape, line in sniff_example(file):
-            if first is None or _fits(first, shape):
-                return _running(model, [shape], f"from {file.name} line {line}")
+            if layer is None or _fits(layer, shape):
+                return _running(model, layer, [shape], f"from {file.name} line {line}")[0]
     recorded = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
     size = recorded.get("input_size") if isinstance(recorded, dict) else None
     if isinstance(size, (tuple, list)) and all(isinstance(n, int) for n in size):
-        return _running(model, [(1, *size)], "the size recorded with the model")
+        return _running(model, layer, [(1, *size)], "the size recorded with the model")[0]
     if first is None:
         raise SpecError(
             f"{type(model).__name__} has no layer that tells its input's shape; "
             "mend: --input 1,3,224,224 (or pass an example tensor)"
         )
-    name, layer = first
-    reason = f"inferred from {name} ({type(layer).__name__})"
-    return _running(model, _shapes_for(layer, model), reason)
+    return _from_layers(model, layers, first)
+
+
+def _from_layers(model: nn.Module, layers: dict[str, nn.Module], first: str) -> Example:
+    """Ask the layer named first; then, as long as one refuses, the one that refused."""
+    name: str | None = first
+    examples: list[Example] = []
+    while name is not None:
+        layer = layers.pop(name)
+        reason = f"inferred from {name or 'the model'} ({type(layer).__name__})"
+        example, refused_by = _running(model, layer, _shapes_for(layer, model), reason)
+        if refused_by is None:
+            return example
+        examples.append(example)
+        name = refused_by if refused_by in layers else None
+    return examples[0]
 
 
 def sniff_example(file: Path) -> Iterator[tuple[tuple[int, ...], int]]:
@@ -103,21 +119,29 @@ def sniff_example(file: Path) -> Iterator[tuple[tuple[int, ...], int]]:
             yield tuple(s for s in sizes if isinstance(s, int)), call.lineno
 
 
-def _running(model: nn.Module, shapes: list[tuple[int, ...]], reason: str) -> Example:
-    """The first of the shapes that the model runs with; if it runs with none, the first."""
+def _running(
+    model: nn.Module, layer: nn.Module | None, shapes: list[tuple[int, ...]], reason: str
+) -> tuple[Example, str | None]:
+    """The first of the shapes that the model runs with.
+
+    If it runs with none, the first of them, and the module that refused that one.
+    """
     examples = [
         Example(tensors, reason)
         for shape in shapes
-        for tensors in _for_each_argument(model, _tensor(model, shape))
+        for tensors in _for_each_argument(model, _tensor(model, layer, shape))
     ]
+    refused_by = None
     for example in examples if len(examples) > 1 else ():
-        if trace(model, *example.tensors, device="meta").failure is None:
-            return example
-    return examples[0]
+        failure = trace(model, *example.tensors, device="meta").failure
+        if failure is None:
+            return example, None
+        refused_by = failure.module if refused_by is None else refused_by
+    return examples[0], refused_by
 
 
-def _tensor(model: nn.Module, shape: tuple[int, ...]) -> Tensor:
-    if isinstance(_layer_of(model), nn.Embedding):
+def _tensor(model: nn.Module, layer: nn.Module | None, shape: tuple[int, ...]) -> Tensor:
+    if isinstance(layer, nn.Embedding):
         return torch.zeros(shape, dtype=torch.long)
     first = next((p for p in model.parameters() if p.is_floating_point()), None)
     return torch.rand(shape).to(torch.float32 if first is None else first.dtype)
@@ -126,19 +150,7 @@ def _tensor(model: nn.Module, shape: tuple[int, ...]) -> Tensor:
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-
-
-def _first_layer(model: nn.Module) -> tuple[str, nn.Module] | None:
-    known = (*_CONVOLUTIONS, *_TRANSPOSED, *_NORMS, nn.Linear, nn.Embedding, nn.GroupNorm)
-    for name, module in model.named_modules():
-        if isinstance(module, known):
-            return name or "the model", module
-    return None
-
-
-def _layer_of(model: nn.Module) -> nn.Module | None:
-    first = _first_layer(model)
-    return first[1] if first else None
+_KNOWN = (*_CONVOLUTIONS, *_TRANSPOSED, *_NORMS, nn.Linear, nn.Embedding, nn.GroupNorm)
 
 
 def _rank(layer: nn.Module) -> int:
@@ -157,8 +169,7 @@ def _channels(layer: nn.Module) -> int:
     return 3
 
 
-def _fits(first: tuple[str, nn.Module], shape: tuple[int, ...]) -> bool:
-    layer = first[1]
+def _fits(layer: nn.Module, shape: tuple[int, ...]) -> bool:
     if isinstance(layer, nn.Linear):
         return shape[-1] == layer.in_features or len(shape) == 4
     return len(shape) == _rank(layer) + 2 and shape[1] == _channels(layer)

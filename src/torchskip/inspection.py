@@ -43,11 +43,14 @@ class Inspection:
 
         return to_svg(self)
 
-    def to_html(self) -> str:
-        """Return one self-contained page: the arc picture and a table of all skips."""
+    def to_html(self, title: str = "") -> str:
+        """Return one self-contained page: the arc picture and a table of all skips.
+
+        `title` is its heading; where it is empty, the name of the model's class.
+        """
         from torchskip.render import to_html
 
-        return to_html(self)
+        return to_html(self, title)
 
     def to_svg(self) -> str:
         """Return the arc picture alone."""

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+import torch
 
+import torchskip
 from torchskip.cli import main
 
 PUBLISHED = """
@@ -99,3 +101,10 @@ def test_the_tree_says_input_and_totals(capsys):
 def test_misuse_is_one_message_and_status_2(arguments, message, capsys):
     assert main(arguments) == 2
     assert capsys.readouterr().err == message
+
+
+def test_the_version_is_the_packages_and_torchs(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == (
+        f"torchskip {torchskip.__version__}, torch {torch.__version__}\n"
+    )

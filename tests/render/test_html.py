@@ -81,6 +81,17 @@ def test_the_table_lists_every_skip_with_its_lines(residual):
     assert "2×16×16×16 2 layers" in words
 
 
+def test_the_heading_is_the_given_title_or_the_class(residual):
+    def head(page):
+        found = re.search(r"<h1>(.*?)</h1>\s*<p[^>]*>(.*?)</p>", page, re.DOTALL)
+        return [" ".join(part.split()) for part in found.groups()]
+
+    name = residual.graph.model
+    plain_page, titled = head(to_html(residual)), head(to_html(residual, "net.py:Net"))
+    assert plain_page[0] == name
+    assert titled == ["net.py:Net", f"{name} · {plain_page[1]}"]
+
+
 def test_the_failure_is_told_first(broken):
     text = to_html(broken)
     assert text.index("The forward pass stopped in bad") < text.index('id="picture"')

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import drafts
 
 from torchskip.render.outline import outline
@@ -94,6 +96,18 @@ def test_loose_layers_between_stages_are_gathered():
     leaves = {"conv", "act", *(f"body.{i}" for i in range(30))}
     first, _ = outline(drafts.graph(*rows, leaves=leaves)).root.children
     assert (first.label, first.gathered, first.size) == ("conv–act", True, 2)
+
+
+def test_the_only_module_used_of_a_list_is_named_whole():
+    rows = [("ups.0", "convolution", IMAGE), ("", "cat", IMAGE), ("block.up", "convolution", IMAGE)]
+    graph = drafts.graph(*rows, leaves={"ups.0", "block.up"})
+    modules = tuple(replace(m, calls=0) if m.path == "ups" else m for m in graph.modules)
+    children = outline(replace(graph, modules=modules)).root.children
+    assert [(c.label, len(c.children)) for c in children] == [
+        ("ups.0", 0),
+        ("cat", 0),
+        ("block", 1),
+    ]
 
 
 def test_neighbours_drop_their_common_prefix_in_short():

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from typing import Protocol
+
+import torchskip
 
 __all__ = ["main"]
 
@@ -31,6 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from torchskip.cli.rule import Rule, Rules
     from torchskip.errors import TorchskipError
 
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if list(arguments) == ["--version"]:
+        print(f"torchskip {torchskip.__version__}, torch {metadata.version('torch')}")
+        return 0
     verbs: dict[str, Callable[..., Verb]] = {
         "bench": Bench,
         "check": Check,

@@ -58,8 +58,10 @@ class Inspect:
                 text = f"{subject.headline}\n{inspection}\n"
             elif self.format == "json":
                 text = inspection.to_json(indent=None) + "\n"
+            elif self.format == "html":
+                text = inspection.to_html(subject.name)
             else:
-                text = inspection.to_html() if self.format == "html" else inspection.to_svg()
+                text = inspection.to_svg()
             self._write(text, append=number > 0)
         for left in skipped:
             print(f"not inspected: {left.name}: {left.reason}", file=sys.stderr)

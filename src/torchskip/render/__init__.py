@@ -36,11 +36,11 @@ def to_svg(inspection: Inspection) -> str:
     return svg.to_svg(inspection)
 
 
-def to_html(inspection: Inspection) -> str:
+def to_html(inspection: Inspection, title: str = "") -> str:
     """Return one self-contained page: the picture to explore, and the table of skips."""
     from torchskip.render import html
 
-    return html.to_html(inspection)
+    return html.to_html(inspection, title)
 
 
 def to_record(inspection: Inspection) -> dict[str, Any]:

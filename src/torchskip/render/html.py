@@ -22,11 +22,12 @@ __all__ = ["to_html"]
 EDGE = 1.0  # pixels beside the chain: the page has its own margins
 
 
-def to_html(inspection: Inspection) -> str:
+def to_html(inspection: Inspection, title: str = "") -> str:
     """Return a page that needs no network: picture, details of every skip, table.
 
-    Without scripts it still shows the static picture and the table. Names of the user's modules
-    and files are escaped wherever they appear.
+    `title` is the page's heading, the class of the model where it is empty. Without scripts the
+    page still shows the static picture and the table. Names of the user's modules and files are
+    escaped wherever they appear.
     """
     import jinja2
 
@@ -43,8 +44,8 @@ def to_html(inspection: Inspection) -> str:
     compact = {"ensure_ascii": False, "separators": (",", ":"), "sort_keys": False}
     environment.policies["json.dumps_kwargs"] = compact
     return environment.get_template("inspect.html.j2").render(
-        model=plain(graph.model),
-        facts=_facts(graph),
+        title=plain(title) or plain(graph.model),
+        facts=_facts(graph, named=bool(title)),
         totals=totals(skips),
         lines=LINES,
         inks=INKS,
@@ -56,11 +57,12 @@ def to_html(inspection: Inspection) -> str:
     )
 
 
-def _facts(graph: Graph) -> list[str]:
+def _facts(graph: Graph, named: bool) -> list[str]:
     inputs = ", ".join(shape(graph.values[i].shape) for i in graph.inputs)
     outputs = ", ".join(shape(graph.values[i].shape) for i in graph.outputs[:3])
     more = "" if len(graph.outputs) <= 3 else f" and {len(graph.outputs) - 3} more"
-    facts = [f"{inputs} → {outputs or 'no output'}{more}"] if inputs else []
+    facts = [plain(graph.model)] if named else []
+    facts += [f"{inputs} → {outputs or 'no output'}{more}"] if inputs else []
     return [*facts, count(len(graph.nodes), "operation"), count(len(graph.modules), "module")]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from torchskip.graph import Graph, Node, SkipPath
+from torchskip.graph import Graph, Module, Node, SkipPath
 from torchskip.render.words import operation, plain
 
 __all__ = ["Group", "Outline", "Step", "outline"]
@@ -107,10 +107,10 @@ def outline(graph: Graph, skips: Sequence[SkipPath] = ()) -> Outline:
             step_of[index] = len(steps)
         steps.append(Step(len(steps), name, kind, module, indices, sizes))
 
-    types = {module.path: plain(module.type) for module in graph.modules}
+    modules = {module.path: module for module in graph.modules}
     paths = [_path(step) for step in steps]
     root = Group(plain(graph.model), plain(graph.model), "", 0, len(steps) - 1)
-    children = _children(steps, paths, types, 0, len(steps), "")
+    children = _children(steps, paths, modules, 0, len(steps), "")
     if len(children) == 1 and children[0].children:
         children = children[0].children  # a wrapper around everything says nothing
     root = replace(root, children=_tidied(children, steps))
@@ -135,7 +135,7 @@ def _path(step: Step) -> tuple[str, ...]:
 def _children(
     steps: Sequence[Step],
     paths: Sequence[tuple[str, ...]],
-    types: dict[str, str],
+    modules: dict[str, Module],
     first: int,
     stop: int,
     prefix: str,
@@ -155,11 +155,15 @@ def _children(
                 below += tuple(_leaf(steps[i]) for i in part)
             else:
                 inner = list(part)
-                below += _children(steps, paths, types, inner[0], inner[-1] + 1, module)
-        label, kind = plain(name), types.get(module, "")
-        if len(below) == 1 and below[0].children:
-            label, kind, below = f"{label}.{below[0].label}", below[0].type, below[0].children
-        groups.append(Group(label, kind, plain(module), begin, end, below))
+                below += _children(steps, paths, modules, inner[0], inner[-1] + 1, module)
+        told = modules.get(module)
+        kind = plain(told.type) if told else ""
+        if len(below) == 1 and (below[0].children or (told is not None and not told.calls)):
+            # What holds one group, or a list that is never called itself, says nothing.
+            label = f"{plain(name)}.{below[0].label}"
+            groups.append(replace(below[0], label=label, module=plain(module)))
+        else:
+            groups.append(Group(plain(name), kind, plain(module), begin, end, below))
     return tuple(groups)
 
 
