@@ -83,3 +83,19 @@ def test_the_example_is_left_alone():
     tokens = torch.zeros(2, 5, dtype=torch.long)
     check(Writes(), tokens)
     assert tokens.eq(0).all()
+
+
+@pytest.mark.parametrize("first", ["stream", "branch"])
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_stream_of_many_sums(first, twice):
+    """A pre-activation network is one sum of all its branches."""
+
+    def forward(self, x):
+        for _ in range(70):
+            y = torch.tanh(x)
+            x = x + y if first == "stream" else y + x
+        y = self.a(x)
+        return x + (y + x) if twice else x + y
+
+    report = check(Net(forward, a=c2()), X)
+    assert [f.code for f in report.findings if f.severity == "error"] == ["TS106"] * twice

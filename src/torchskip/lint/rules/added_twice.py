@@ -28,7 +28,7 @@ kyegomez/BitNet#32; werner-duvaud/muzero-general#89; yakhyo/darknet-pytorch#2; H
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 
 from torchskip.graph import Node
@@ -42,6 +42,7 @@ from torchskip.lint.words import shape, times
 RULE = Rule("TS106", "added-twice", "error", __doc__)
 # `a + a.mT` symmetrises: a square transpose keeps the shape and moves the numbers.
 _KEEP = FORMS - {"permute", "transpose", "t", "as_strided"}
+_MOST = 64  # sums looked through: blocks of a stream that could hold one shortcut twice
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -135,18 +136,20 @@ def _form(flow: Flow, value: int) -> int:
 
 
 def _terms(flow: Flow, node: Node) -> tuple[Counter[int], set[int]]:
-    """What a sum adds up, through the sums that feed it, and the indices of those sums."""
+    """What a sum adds up, through the nearest sums that feed it, and the indices of those sums.
+
+    A residual stream is one sum from the first block to the last: what lies `_MOST` sums back
+    is a term as it is.
+    """
     terms: Counter[int] = Counter()
     sums: set[int] = {node.index}
-    todo = list(node.inputs)
+    todo = deque(node.inputs)
     while todo:
-        value = _form(flow, todo.pop())
+        value = _form(flow, todo.popleft())
         maker = flow.producer(value)
-        if maker is not None and _adds(maker):
+        if maker is not None and _adds(maker) and len(sums) <= _MOST:
             sums.add(maker.index)
             todo.extend(maker.inputs)
-            if len(todo) > 64:
-                break
-            continue
-        terms[value] += 1
+        else:
+            terms[value] += 1
     return terms, sums
