@@ -207,6 +207,20 @@ def test_a_training_step_moves_towards_the_shortcut():
     torch.testing.assert_close(net(x), model[2](model[1](head)) + 0.5 * head)
 
 
+def test_projections_follow_from_the_seed_and_leave_the_generator_as_it_was():
+    model, x = chain(4, 4, 6), torch.randn(2, 3, 8, 8)
+
+    def project(seed):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        one, other = (with_skips(model, x).get_submodule("2.added_skip") for _ in range(2))
+        assert torch.equal(before, torch.get_rng_state())
+        assert torch.equal(one.shortcut.weight, other.shortcut.weight)
+        return one.shortcut.weight
+
+    assert not torch.equal(project(1), project(2))
+
+
 def test_the_equality_is_said(caplog):
     with caplog.at_level(logging.INFO, logger="torchskip"):
         with_skips(chain(4, 4, 4), torch.randn(1, 3, 8, 8))

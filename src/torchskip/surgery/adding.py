@@ -50,7 +50,8 @@ def with_skips(
     The shortcuts `s` are derived as those of :class:`torchskip.nn.Skip`: nothing where the shapes
     agree for every input size, otherwise an aligned pooling and a 1x1 convolution. Each is a
     module ``added_skip`` of the module whose output it joins. That the output is equal before
-    training is checked on the example.
+    training is checked on the example. The weights of 1x1 convolutions follow from the state of
+    torch's CPU generator, which stays as it is.
 
     Args:
         model: any module that holds its convolutions as modules.
@@ -85,13 +86,14 @@ def with_skips(
     flow = Flow(borders.graph)
     chosen = _between(flow, borders, around) if around else _everywhere(flow, borders, every)
     plans, refused = [], list[str]()
-    for ways in chosen:
-        try:
-            plans.append(_plan(twin, flow, borders, ways, shortcut))
-        except TorchskipError as error:
-            if around:
-                raise
-            refused.append(str(error).splitlines()[0])
+    with undisturbed():  # the weights of projections are drawn from a copy of the generator
+        for ways in chosen:
+            try:
+                plans.append(_plan(twin, flow, borders, ways, shortcut))
+            except TorchskipError as error:
+                if around:
+                    raise
+                refused.append(str(error).splitlines()[0])
     if not plans:
         skips = len(find_skips(borders.graph))
         why = "".join(f"\n  because  {text}" for text in dict.fromkeys(refused))
@@ -240,8 +242,9 @@ def _plan(twin: nn.Module, flow: Flow, borders: _Borders, ways: Ways, shortcut: 
         raise SurgeryError(f"the sizes between '{first}' and '{last}' cannot be derived")
     home = twin.get_submodule(last)
     near = home if device_of(home) is not None else twin
-    factory: dict[str, Any] = {"device": device_of(near), "dtype": dtype_of(near)}
-    skip = AddedSkip(derive_shortcut(shortcut, found, **factory), (first, last), ReZero(**factory))
+    dtype = dtype_of(near)
+    made = derive_shortcut(shortcut, found, dtype=dtype)
+    skip = AddedSkip(made, (first, last), ReZero(dtype=dtype)).to(device_of(near))
     memory = graph.values[start].memory  # written later, also through a view
     overwritten = any(
         v.memory == memory and v.previous is not None for v in graph.values[start + 1 :]
