@@ -16,8 +16,8 @@ from statistics import median
 import torch
 import tyro
 
-from torchskip.cli.zoo import build
 from torchskip.deploy.bench import RUNTIMES, bench, machine
+from torchskip.spec.zoo import build
 
 MODELS = (
     *("torchvision/resnet18", "torchvision/resnet34", "torchvision/resnet50"),

@@ -21,8 +21,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from torchskip.cli.zoo import import_family
 from torchskip.skips import find_skips
+from torchskip.spec.zoo import import_family
 from torchskip.trace import trace
 
 ROUNDS = 7

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from torchskip.cli.zoo import import_family
+from torchskip.spec.zoo import import_family
 
 import_family("torchvision")
 

@@ -5,8 +5,8 @@ import re
 import pytest
 import torch
 
-from torchskip.cli import zoo
 from torchskip.lint.check import check
+from torchskip.spec import zoo
 from torchskip.trace import trace
 
 pytestmark = pytest.mark.slow

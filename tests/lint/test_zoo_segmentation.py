@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from torchskip.cli.zoo import import_family
 from torchskip.lint.check import check
+from torchskip.spec.zoo import import_family
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from torchskip.errors import ArgumentError, TrainingError
+from torchskip.errors import ArgumentError, SpecError, TrainingError
 from torchskip.models.cifar import resnet
 from torchskip.prove import Experiment, Plan, compare
 from torchskip.prove.given import GivenTwins
@@ -98,6 +98,23 @@ def test_each_seed_has_its_weights_and_leaves_the_generators_alone():
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+FILE = """
+from torch import nn
+from torchskip.nn import Skip
+
+class Net(nn.Sequential):
+    def __init__(self):
+        branch = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 1))
+        super().__init__(
+            nn.Conv2d(1, 4, 3), Skip(branch), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            nn.Linear(4, 10),
+        )
+
+class Other(Net):
+    pass
+"""
+
+
 def test_what_is_cut_can_be_chosen():
     twins = GivenTwins(Residual, IMAGE, which=("identity",))
     assert "blocks.1.down.weight" in twins(0, 0)["plain"].state_dict()
@@ -142,6 +159,22 @@ def test_the_whole_comparison(few, tmp_path):
     cut = {"model": Residual, "which": ("identity",)}
     with pytest.raises(TrainingError, match="is of another training\n  which: "):
         compare(experiment(tmp_path, resume=True), images=few, **cut)
+
+
+def test_a_spec_as_on_the_command_line(few, tmp_path):
+    file = tmp_path / "net.py"
+    file.write_text(FILE)
+    spec, options = f"{file}:Net", {"images": few, "which": "identity,projection"}
+    found = compare(experiment(tmp_path / "out"), model=spec, **options)
+    assert found.model == spec
+    assert found.notes[0].startswith("Cut from the plain twin: 1 identity")
+    with pytest.raises(SpecError, match="leads to several models"):
+        compare(experiment(tmp_path / "other"), model=str(file), images=few)
+    with pytest.raises(SpecError, match="names no model"):
+        compare(experiment(tmp_path / "other"), model="resnet18", images=few)
+    with pytest.raises(ArgumentError, match="of type str\n  mend: compare"):
+        compare(spec, images=few)
+    assert not (tmp_path / "other").exists()
 
 
 def test_arms_are_measured_where_every_skip_is_a_skip(few, tmp_path):

@@ -5,7 +5,7 @@ import re
 import torch
 from torch import nn
 
-from torchskip.cli.zoo import import_family
+from torchskip.spec.zoo import import_family
 
 import_family("torchvision")  # also where its own operators are missing
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 import tyro
-from torch import nn
 
 from torchskip.prove import Experiment, Plan
 
-__all__ = ["Compare", "SpecFactory"]
+__all__ = ["Compare"]
 
 
 _COMMAS = tyro.constructors.PrimitiveConstructorSpec[tuple[int, ...]](
@@ -20,32 +19,6 @@ _COMMAS = tyro.constructors.PrimitiveConstructorSpec[tuple[int, ...]](
     is_instance=lambda value: isinstance(value, tuple),
     str_from_instance=lambda depths: [",".join(map(str, depths))],
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SpecFactory:
-    """Makes the network of a SPEC, in whatever process it is called."""
-
-    name: str
-
-    def __call__(self) -> nn.Module:
-        """Load the SPEC anew.
-
-        Raises:
-            SpecError: it leads to no network, or to several.
-
-        """
-        from torchskip.cli.spec import load
-        from torchskip.errors import SpecError
-
-        found, _ = load(self.name)
-        if len(found) > 1:
-            names = ", ".join(loaded.name for loaded in found)
-            raise SpecError(
-                f"{self.name} leads to several models ({names}) and one is compared with itself; "
-                f"mend: {self.name}:{found[0].name}"
-            )
-        return found[0].model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +53,8 @@ class Compare(Experiment):
         try:
             comparison = compare(
                 self,
-                model=SpecFactory(self.model) if self.model is not None else None,
-                which=tuple(self.which.split(",")) if self.which is not None else None,
+                model=self.model,
+                which=self.which,
                 console=console,
             )
         except KeyboardInterrupt as stopped:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from torchskip.cli.spec import Loaded, Skipped, load
 from torchskip.errors import SpecError
 from torchskip.example import Example, infer_example, parse_shapes
+from torchskip.spec.load import Loaded, Skipped, load
 
 __all__ = ["Subject", "subjects"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from torchskip.prove.store import RunStore
 from torchskip.prove.suit import suit
 from torchskip.prove.train import Training
 from torchskip.prove.twins import CifarTwins, Twins
+from torchskip.spec import SpecFactory
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -41,10 +42,10 @@ __all__ = ["compare"]
 
 
 def compare(
-    experiment: Experiment,
+    experiment: Experiment | None = None,
     *,
-    model: Factory | None = None,
-    which: tuple[str, ...] | None = None,
+    model: Factory | str | None = None,
+    which: str | Sequence[str] | None = None,
     images: Images | None = None,
     twins: Twins | None = None,
     console: Console | None = None,
@@ -56,12 +57,13 @@ def compare(
     for each run, its curves (CSV), record (JSON) and weights (safetensors).
 
     Args:
-        experiment: what to compare, and how.
-        model: a network to compare instead: a function without arguments that makes it. One
-            with skips is compared with itself without them, one without any with itself with
-            some (:mod:`torchskip.surgery`). With several devices it must be picklable.
-        which: the skips of `model` to cut, as kinds and module paths; without it, those of sums,
-            or where it has none, all but the gates.
+        experiment: what to compare, and how; without it, what the command does by itself.
+        model: a network to compare instead: a function without arguments that makes it, or a
+            SPEC as on the command line (``"timm/resnet26t"``, ``"file.py:Name"``). One with
+            skips is compared with itself without them, one without any with itself with some
+            (:mod:`torchskip.surgery`). With several devices a function must be picklable.
+        which: the skips of `model` to cut, as kinds and module paths, a sequence or separated by
+            commas; without it, those of sums, or where it has none, all but the gates.
         images: images to use instead of `experiment.data`.
         twins: makes the networks of a depth and a seed, instead of those of He et al. 2015.
             With several devices it must be picklable.
@@ -71,10 +73,20 @@ def compare(
         DataError: the images cannot be loaded.
         TrainingError: `out` holds other results, a file cannot be written, a model does not
             take the images or answer with class scores.
+        SpecError: a SPEC leads to no network, or to several.
         SurgeryError: no twin can be made of `model`.
         KeyboardInterrupt: Ctrl-C or termination; the state is saved first.
 
     """
+    if experiment is None:
+        experiment = Experiment()
+    if not isinstance(experiment, Experiment):
+        raise ArgumentError(
+            f"the experiment is of type {type(experiment).__name__}\n"
+            "  mend: compare(Experiment(...), model=...); a network is given as `model`"
+        )
+    make = SpecFactory(model) if isinstance(model, str) else model
+    cut = _named(which)
     if images is None:
         images = data.load(
             experiment.data,
@@ -84,7 +96,7 @@ def compare(
         )
     notes: tuple[str, ...] = ()
     depths, first = experiment.depths, experiment.first_seed
-    if model is None:
+    if make is None:
         images = shrink(images, experiment.side or 16)
         twins = twins or CifarTwins(images.shape[0], len(images.classes), experiment.width)
         for depth in depths:
@@ -95,10 +107,10 @@ def compare(
         _check_own(experiment)
         depths = (0,)
         with own_randomness():
-            images, notes = suit(images, construct(model, first), experiment.side)
-        twins = given = GivenTwins(model, images.shape, which)
+            images, notes = suit(images, construct(make, first), experiment.side)
+        twins = given = GivenTwins(make, images.shape, cut)
         pair = given(0, first)
-        left_out = Lesioned.of(pair, "residual", which).left_out(torch.zeros(2, *images.shape))
+        left_out = Lesioned.of(pair, "residual", cut).left_out(torch.zeros(2, *images.shape))
         notes = (*given.tell(pair, first), *notes, *left_out)
     for note in notes:
         if console is not None:
@@ -128,7 +140,7 @@ def compare(
         test_images=len(images.test),
         command=command_line(),
         environment=environment(fabric.device if alone else "cpu"),
-        model=name_of(model) if model is not None else "",
+        model=name_of(make) if make is not None else "",
         notes=notes,
     )
     if fabric.is_global_zero:
@@ -237,6 +249,12 @@ def _train(
                 "go on with resume=True (--resume)"
             )
     drawn.show(name, training)
+
+
+def _named(which: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    if which is None:
+        return None
+    return tuple(which.split(",")) if isinstance(which, str) else tuple(which)
 
 
 def _check_own(experiment: Experiment) -> None:

@@ -19,8 +19,8 @@ from types import ModuleType
 
 from torch import nn
 
-from torchskip.cli import zoo
 from torchskip.errors import SpecError
+from torchskip.spec import zoo
 
 __all__ = ["Loaded", "Skipped", "load"]
 

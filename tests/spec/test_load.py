@@ -3,8 +3,8 @@
 import pytest
 from torch import nn
 
-from torchskip.cli.spec import load
 from torchskip.errors import SpecError
+from torchskip.spec.load import load
 
 CRASHES_WHILE_LOADING = """
 import torch
