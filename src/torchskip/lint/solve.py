@@ -16,7 +16,7 @@ from torchskip.lint.flow import Flow
 from torchskip.lint.ops import name
 from torchskip.lint.words import listed
 
-__all__ = ["Layer", "layers_of", "solve"]
+__all__ = ["Layer", "layer_of", "layers_of", "solve"]
 
 _LIMIT = 20000
 
@@ -48,7 +48,7 @@ def layers_of(flow: Flow, start: int, end: int) -> tuple[Layer, ...] | None:
     before = flow.value(start).shape
     for node, value in flow.longest(start, end):
         after = flow.value(value).shape
-        layer = _layer(node, len(after) - 2)
+        layer = layer_of(node, len(after) - 2)
         if layer is not None:
             found.append(layer)
         elif after[2:] != before[2:]:
@@ -57,7 +57,8 @@ def layers_of(flow: Flow, start: int, end: int) -> tuple[Layer, ...] | None:
     return tuple(found)
 
 
-def _layer(node: Node, rank: int) -> Layer | None:
+def layer_of(node: Node, rank: int) -> Layer | None:
+    """The size formula of a convolution or pooling over `rank` axes; None for other operations."""
     kind = name(node)
     if kind in {"convolution", "_convolution"}:
         weight = next((c for c in node.constants if c.argument == "weight"), None)

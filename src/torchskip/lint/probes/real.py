@@ -90,11 +90,11 @@ def real(
         outputs = [t for _, t in leaves(result) if t.is_floating_point() and t.requires_grad]
         if not outputs:
             return Real(shapes_of(given), _none(parameters), scales=tuple(scales))
-        generator = torch.Generator().manual_seed(1)
-        loss = sum((t.float() * torch.randn(t.shape, generator=generator)).sum() for t in outputs)
         wanted = {n: p for n, p in parameters.items() if p.requires_grad}
         try:
-            found = torch.autograd.grad(loss, list(wanted.values()), allow_unused=True)  # type: ignore[arg-type]
+            found = torch.autograd.grad(
+                _projection(outputs), list(wanted.values()), allow_unused=True
+            )
         except Exception as error:
             return Real(shapes_of(given), {}, backward=_words(error), scales=tuple(scales))
         gradients = _none(parameters)
@@ -147,9 +147,13 @@ def _none(parameters: dict[str, nn.Parameter]) -> dict[str, Gradient]:
 def _kind(gradient: Tensor | None) -> Gradient:
     if gradient is None:
         return "missing"
-    if not torch.isfinite(gradient).all():
+    numbers = gradient.coalesce().values() if gradient.is_sparse else gradient
+    total = numbers.sum()  # finite only if every number is
+    if total.isfinite() and total.bool():
+        return "flows"
+    if not numbers.isfinite().all():
         return "nonfinite"
-    return "flows" if gradient.any() else "zero"
+    return "flows" if numbers.any() else "zero"
 
 
 def _words(error: BaseException) -> str:

@@ -26,11 +26,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
+from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.flow import Flow
 from torchskip.lint.joins import joins
 from torchskip.lint.rule import Rule
-from torchskip.lint.solve import Layer, layers_of
+from torchskip.lint.solve import Layer, layer_of, layers_of
 from torchskip.lint.words import shape
 
 RULE = Rule("TS206", "padding-only", "warning", __doc__)
@@ -40,6 +42,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     """Branches with cells that look at no pixel."""
     run = evidence.eval
     flow = run.flow
+    if not any(_pads_outside(flow, node) for node in run.graph.nodes):
+        return
     for join in joins(run):
         start = flow.value(join.split).shape
         for value in join.values:
@@ -67,6 +71,11 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 mends=(Mend("pad by at most dilation x (kernel - 1)"),),
             )
             break
+
+
+def _pads_outside(flow: Flow, node: Node) -> bool:
+    layer = layer_of(node, len(flow.value(node.outputs[0]).shape) - 2) if node.outputs else None
+    return layer is not None and _outside(layer)
 
 
 def _outside(layer: Layer) -> bool:
