@@ -58,6 +58,21 @@ def calls(func):
             yield (meta(4), meta(3, 5), meta(4, 5).t())
             yield (meta(1), meta(3, 5), meta(5, 4))
             yield (meta(3, 4), meta(3, 5), meta(5, 4))
+        elif name == "convolution":
+            rank = x.dim() - 2
+            for k, step, pad, spread, groups in ((1, 1, 0, 1, 1), (3, 2, 1, 1, 1), (2, 1, 2, 2, 3)):
+                weight = meta(9, x.shape[1] // groups, *[k] * rank, dtype=x.dtype)
+                rest = [step] * rank, [pad] * rank, [spread] * rank
+                yield (x, weight, meta(9), *rest, False, [0] * rank, groups)
+                yield (x, weight, None, *rest, True, [0] * rank, 1)
+                yield (x, meta(9, 5, *[k] * rank), None, *rest, False, [0] * rank, groups)
+        elif name == "cat":
+            for axis in range(-1, x.dim()):
+                wider = meta(*[n + (i == axis) for i, n in enumerate(x.shape)], dtype=x.dtype)
+                yield ([x, wider, x], axis)
+                yield ([wider, x], axis)
+                yield ([x, meta(0)], axis)
+                yield ([x, meta(*x.shape, dtype=torch.float64)], axis)
         elif name.rstrip("_") in ("add", "sub", "mul", "div"):
             yield (x, x)
             yield (x, meta(*x.shape, dtype=x.dtype))
@@ -91,6 +106,13 @@ def test_wrong_sizes_are_left_to_the_kernel():
     x = meta(2, 6, 5, 7)
     assert RULES[aten.add.Tensor](x, meta(2, 6, 5, 5)) is NotImplemented
     assert RULES[aten.addmm.default](meta(4), meta(3, 5), meta(6, 4)) is NotImplemented
+    rest = [1, 1], [0, 0], [1, 1], False, [0, 0], 1
+    convolution = RULES[aten.convolution.default]
+    assert convolution(x, meta(4, 6, 3, 3), None, *rest) is not NotImplemented
+    assert convolution(x, meta(4, 5, 3, 3), None, *rest) is NotImplemented
+    assert convolution(x, meta(4, 6, 7, 3), None, *rest) is NotImplemented
+    assert RULES[aten.cat.default]([x, meta(2, 3, 5, 7)], 1) is not NotImplemented
+    assert RULES[aten.cat.default]([x, meta(2, 6, 5, 6)], 1) is NotImplemented
     wrong = meta(5)
     norm = RULES[aten.native_batch_norm.default]
     assert norm(x, wrong, wrong, wrong, wrong, True, 0.1, 1e-5) is NotImplemented

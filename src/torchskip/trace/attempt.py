@@ -61,43 +61,27 @@ class Attempt:
 
     def run(self, rung: Rung, *, gradient: bool = True, grad: bool = True) -> Graph:
         """Run the model; `gradient` is that of the example, `grad` autograd's mode."""
-        model = self.model
-        calls = Calls(model)
-        stand_ins = StandIns(rung)
-        error: BaseException | None = None
+        with _no_collection(rung):
+            return self._graph(rung, gradient, grad)
+
+    def _graph(self, rung: Rung, gradient: bool, grad: bool) -> Graph:
+        calls = Calls(self.model)
         careful = rung == "meta" and self.careful
-        with random_state(), _no_collection(rung), _surroundings(grad, careful):
+        with random_state(), _surroundings(grad, careful):
             snapshot = Snapshot(module for _, module in calls.modules)
-            tensors = [*named(model)]
+            tensors = [*named(self.model)]
             try:
                 if self.training is not None:
-                    model.train(self.training)
+                    self.model.train(self.training)
                 modes = {id(module): module.training for module in snapshot.modules}
-                home = tensors[0][1].device if tensors else None
-                snapshot.swap(stand_ins.parameter, stand_ins.buffer)
-                names = _names(tensors, stand_ins)
-                recorder = Recorder(calls, stand_ins, names)
-                args, kwargs = rebuild(
-                    (self.example, self.kwargs),
-                    lambda t: stand_ins.example(t, gradient, home),
-                )
-                for name, tensor in _named_inputs(model, args, kwargs):
-                    recorder.begin(tensor, name)
-                with opaque(recorder):
-                    try:
-                        with stand_ins.mode or nullcontext(), recorder, self.witness(recorder):
-                            recorder.end(model(*args, **kwargs))
-                    except (Exception, _AutocastMet) as caught:
-                        error = caught
-                    finally:
-                        recorder.forget()
+                recorder, error = self._record(rung, calls, snapshot, tensors, gradient)
             finally:
                 snapshot.restore()
         failure = None if error is None else self._failure(error, recorder, rung)
         tape = recorder.tape
         tape.prune()
         return Graph(
-            model=type(model).__name__,
+            model=type(self.model).__name__,
             nodes=tape.frozen_nodes(),
             values=tape.frozen_values(),
             inputs=tuple(tape.inputs),
@@ -105,11 +89,39 @@ class Attempt:
             modules=modules(calls, modes),
             parameters=parameters(tensors, tape),
             failure=failure and _numbered(failure, len(tape.nodes) - 1),
-            training=modes[id(model)],
+            training=modes[id(self.model)],
             device=rung,
             output_names=tuple(tape.output_names),
             grad=grad,
         )
+
+    def _record(
+        self,
+        rung: Rung,
+        calls: Calls,
+        snapshot: Snapshot,
+        tensors: list[tuple[str, torch.Tensor]],
+        gradient: bool,
+    ) -> tuple[Recorder, BaseException | None]:
+        """Put stand-ins into the model and run it under a recorder; return the run's error."""
+        stand_ins = StandIns(rung)
+        home = tensors[0][1].device if tensors else None
+        snapshot.swap(stand_ins.parameter, stand_ins.buffer)
+        recorder = Recorder(calls, stand_ins, _names(tensors, stand_ins))
+        args, kwargs = rebuild(
+            (self.example, self.kwargs), lambda t: stand_ins.example(t, gradient, home)
+        )
+        for name, tensor in _named_inputs(self.model, args, kwargs):
+            recorder.begin(tensor, name)
+        with opaque(recorder):
+            try:
+                with stand_ins.mode or nullcontext(), recorder, self.witness(recorder):
+                    recorder.end(self.model(*args, **kwargs))
+            except (Exception, _AutocastMet) as caught:
+                return recorder, caught
+            finally:
+                recorder.forget()
+        return recorder, None
 
     def _failure(self, error: BaseException, recorder: Recorder, rung: Rung) -> Failure:
         """Describe `error`; when an operation raised it, that becomes the tape's last node."""
@@ -175,7 +187,10 @@ def _surroundings(grad: bool, careful: bool) -> Iterator[None]:
 
 @contextmanager
 def _no_collection(rung: Rung) -> Iterator[None]:
-    """Keep the garbage collector away where nothing is large: it would walk a growing graph."""
+    """Keep the garbage collector away where nothing is large.
+
+    It would walk a growing graph; and all of its tensors, were it let in before they are gone.
+    """
     on = gc.isenabled() and rung != "real"
     if on:
         gc.disable()

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from torchskip.trace.kernels import Kernels
 from torchskip.trace.locate import Calls, here, inside_function
 from torchskip.trace.memory import extent
 from torchskip.trace.redirect import Places, Redirect
 from torchskip.trace.schema import Plan, plain, plan
-from torchskip.trace.shapes import RULES
 from torchskip.trace.standin import StandIns
 from torchskip.trace.tape import Draft, Tape
 from torchskip.trace.tree import leaves
@@ -38,7 +38,7 @@ class Recorder(TorchDispatchMode):
         self.values = Values(self.tape, calls, names)
         self._redirect = Redirect(stand_ins, self.values)
         self._plans: dict[Any, Plan] = {}
-        self._rules = RULES if stand_ins.rung == "meta" else {}
+        self._kernels = Kernels(stand_ins.rung)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -82,7 +82,7 @@ class Recorder(TorchDispatchMode):
         tensors = _tensors(scheme, args, kwargs)
         if self.paused or (func is _COPY and _onto_itself(tensors)):  # as `y[:, :2] += z` ends
             args, kwargs = self._redirect.arguments(scheme, tensors, args, kwargs, ())
-            result = self._run(func, args, kwargs)
+            result = self._kernels.run(func, scheme, args, kwargs)
             self._constant(tensors, result)
             return result
         self.values.hidden = not torch.is_grad_enabled() and inside_function()
@@ -92,7 +92,7 @@ class Recorder(TorchDispatchMode):
             draft = self._draft(scheme, tensors, inputs, held, args, kwargs)
         args, kwargs = self._redirect.arguments(scheme, tensors, args, kwargs, held)
         try:
-            result = self._run(func, args, kwargs)
+            result = self._kernels.run(func, scheme, args, kwargs)
         except Exception as error:
             if draft is not None:
                 self.failed = error, draft
@@ -128,11 +128,6 @@ class Recorder(TorchDispatchMode):
             for _, tensor in leaves(result):
                 self.values.born(tensor, node)
         return result
-
-    def _run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        rule = self._rules.get(func)
-        result = NotImplemented if rule is None else rule(*args, **kwargs)
-        return func(*args, **kwargs) if result is NotImplemented else result
 
     def _read(self, scheme: Plan, tensors: Places) -> tuple[dict[int, int], list[tuple[str, int]]]:
         """Return the values by tensor, and those that the operation reads with their places."""

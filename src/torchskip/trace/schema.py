@@ -56,6 +56,7 @@ class Plan:
     touched: tuple[str, ...]  # every argument with a mutation mark, statistics included
     views: tuple[str | None, ...]  # per output: the argument whose memory it shares
     results: tuple[str | None, ...]  # per output: the argument that it is
+    fresh: bool  # torch's own, and its schema speaks of no memory that it shares or changes
     composite: bool  # autograd would have split it: split it too where autograd is off
 
 
@@ -102,6 +103,7 @@ def plan(func: OpOverload) -> Plan:
         touched=tuple(touched),
         views=tuple(views),
         results=tuple(results),
+        fresh=schema.name.startswith("aten::") and not (touched or viewers),
         composite=func._can_decompose(),
     )
 

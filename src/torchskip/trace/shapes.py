@@ -105,6 +105,52 @@ def _addmm(bias: Any, x: Any, y: Any, **scale: Any) -> Any:
     return torch.empty((x.shape[0], y.shape[1]), dtype=x.dtype, device="meta")
 
 
+def _convolution(
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
+) -> Any:
+    sizes = x.shape[2:]
+    if (
+        transposed
+        or not (x.is_meta and weight.is_meta)
+        or not len(sizes) == len(weight.shape) - 2 == len(stride) == len(padding) == len(dilation)
+        or x.shape[1] != weight.shape[1] * groups
+        or 0 in x.shape
+    ):
+        return NotImplemented
+    geometry = zip(sizes, weight.shape[2:], stride, padding, dilation, strict=True)
+    out = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in geometry]
+    if min(out, default=0) < 1:
+        return NotImplemented
+    return torch.empty((x.shape[0], weight.shape[0], *out), dtype=x.dtype, device="meta")
+
+
+def _cat(tensors: Any, dim: int = 0) -> Any:
+    first = tensors[0]
+    rank = first.dim()
+    if rank < 2 or not _plain(first) or (rank == 4 and _channels_last(first)) or rank > 4:
+        return NotImplemented
+    axis = dim % rank
+    shape = list(first.shape)
+    shape[axis] = 0
+    for x in tensors:
+        sizes = list(x.shape)
+        if not x.is_meta or x.dtype != first.dtype or len(sizes) != rank:
+            return NotImplemented
+        shape[axis] += sizes[axis]
+        sizes[axis] = shape[axis]
+        if sizes != shape:
+            return NotImplemented
+    return torch.empty(shape, dtype=first.dtype, device="meta")
+
+
 _UNARY = (
     *("relu", "sigmoid", "tanh", "silu", "gelu", "mish", "hardswish", "hardsigmoid"),
     *("hardtanh", "leaky_relu", "elu", "exp", "neg"),
@@ -127,4 +173,6 @@ RULES: dict[Any, Rule] = {
     aten._native_batch_norm_legit.default: _batch_norm,
     aten.native_layer_norm.default: _layer_norm,
     aten.addmm.default: _addmm,
+    aten.convolution.default: _convolution,
+    aten.cat.default: _cat,
 }
