@@ -260,10 +260,12 @@ from torchskip.prove.train import Training
 
 def twins(depth, seed):
     torch.manual_seed(seed)
-    return {"plain": nn.Sequential(
+    net = nn.Sequential(
         nn.Conv2d(1, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.ReLU(),
         nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.GroupNorm(2, 8), nn.ReLU(),
-        nn.Flatten(), nn.Linear(392, 10))}
+        nn.Flatten(), nn.Linear(392, 10))
+    net.add_module("more than a pipe holds " * 3000, nn.Linear(10, 10))
+    return {"plain": net}
 
 def main(out, devices):
     compare(

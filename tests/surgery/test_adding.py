@@ -156,6 +156,61 @@ def test_norms_whose_record_holds_their_sizes(norm):
     )
 
 
+class Causal(nn.Module):
+    """Two dilated convolutions that look back only: the cut's end is the example's length."""
+
+    def __init__(self):
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv1d(3, 3, 3, padding=2 * d, dilation=d) for d in (1, 2))
+
+    def forward(self, x):
+        for conv in self.convs:
+            x = conv(x)[..., : x.shape[-1]].relu()
+        return x
+
+
+class Channels(nn.Module):
+    """The second half of a ConvNeXt block: linear layers over the channels, last."""
+
+    def __init__(self):
+        super().__init__()
+        self.widen, self.narrow = nn.Linear(3, 6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.narrow(self.widen(x.movedim(1, -1)).relu()).movedim(-1, 1)
+
+
+@pytest.mark.parametrize("make", [Causal, Channels])
+def test_a_stretch_whose_record_holds_its_sizes(make):
+    shape = (2, 3, 11) if make is Causal else (2, 3, 8, 8)
+    net = check(nn.Sequential(make(), nn.Identity()), torch.randn(shape), around=[("0", "0")])
+    assert isinstance(net.get_submodule("0.added_skip").shortcut, nn.Identity)
+
+
+def test_a_stretch_of_other_sizes_whose_record_holds_them():
+    with pytest.raises(SurgeryError) as error:
+        with_skips(Causal(), torch.randn(2, 3, 11), around=[("convs.0", "convs.1")])
+    assert str(error.value) == (
+        "the way from 'convs.0' to 'convs.1' tells no geometry, only (2, 3, 11) to (2, 3, 15)\n"
+        "  mend: go around layers that keep the shape, or around convolutions alone"
+    )
+
+
+def test_a_block_that_runs_twice_says_so():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), Twice())
+    with pytest.raises(SurgeryError, match=r"'1.f.1' runs 2 times in one pass"):
+        with_skips(model, torch.randn(1, 3, 8, 8))
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.f = nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
+
+    def forward(self, x):
+        return self.f(self.f(x))
+
+
 def test_every_and_around():
     x = torch.randn(1, 3, 8, 8)
     model = chain(4, "r", 4, "r", 4, "r", 4, "r", 6)
@@ -251,6 +306,8 @@ def test_nowhere_to_go_around():
     for pair in (("0", "0"), ("1", "0"), ("0.f.0", "1")):
         with pytest.raises(ArgumentError, match="is no way through Sequential"):
             with_skips(nn.Sequential(Residual(), Residual()), x, around=[pair])
+    with pytest.raises(SurgeryError, match=r"skips\n  mend: around="):
+        with_skips(nn.Sequential(nn.Flatten(), nn.Linear(256, 2)), x, every=1)
     with pytest.raises(ArgumentError, match="every=0 layers is no stretch"):
         with_skips(Residual(), x, every=0)
     with pytest.raises(SurgeryError, match="does not run on the example"):

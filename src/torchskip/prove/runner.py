@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -123,16 +125,21 @@ def compare(
         nodes=experiment.nodes,
     )
     alone = experiment.devices * experiment.nodes == 1
-    work = partial(
-        _train_all,
-        experiment=experiment,
-        images=images,
-        twins=twins,
-        depths=depths,
-        console=console if alone else None,  # it cannot be sent to another process
-        show=console is not None,
-    )
-    runs = tuple(map(Run.from_record, json.loads(fabric.launch(work))))
+    with TemporaryDirectory() as directory:
+        handed = Path(directory, "runs.json")
+        fabric.launch(
+            partial(
+                _train_all,
+                experiment=experiment,
+                images=images,
+                twins=twins,
+                depths=depths,
+                console=console if alone else None,  # it cannot be sent to another process
+                show=console is not None,
+                handed=handed,
+            )
+        )
+        runs = tuple(map(Run.from_record, json.loads(handed.read_text("utf-8"))))
     comparison = Comparison(
         runs=runs,
         plan=experiment.plan,
@@ -156,10 +163,12 @@ def _train_all(
     depths: tuple[int, ...],
     console: Console | None,
     show: bool,
-) -> str:
-    """Run in every process, write and show in the first; return the runs as JSON.
+    handed: Path,
+) -> None:
+    """Run in every process, write and show in the first; hand the runs on as JSON in a file.
 
-    Between processes Fabric passes on plain values only, no frozen ones.
+    Fabric would return them through a pipe that it reads when the processes have ended, and they
+    do not end while the pipe, of 64 KiB, is full.
     """
     if fabric.is_global_zero and not experiment.resume:
         _check_empty(experiment)
@@ -217,7 +226,8 @@ def _train_all(
     if fabric.world_size > 1:  # a process that exits inside the group can hang the others
         fabric.barrier()
         torch.distributed.destroy_process_group()
-    return to_json([asdict(run) for run in runs])
+    if fabric.local_rank == 0:
+        handed.write_text(to_json([asdict(run) for run in runs]), "utf-8")
 
 
 def _train(

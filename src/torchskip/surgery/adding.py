@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -23,12 +20,10 @@ from torchskip.nn.twin import device_of, dtype_of, undisturbed
 from torchskip.skips import find_skips
 from torchskip.skips.flow import Flow
 from torchskip.surgery.added import AddedSkip, Arrive, Leave, Wire
+from torchskip.surgery.borders import Borders, follow
 from torchskip.surgery.replay import Replay
 from torchskip.surgery.stretches import stretches, way
 from torchskip.surgery.twin import copied
-from torchskip.surgery.witness import explain
-from torchskip.trace.record import Recorder
-from torchskip.trace.tracer import witnessed
 from torchskip.trace.tree import leaves, rebuild
 
 __all__ = ["with_skips"]
@@ -82,7 +77,7 @@ def with_skips(
     if not isinstance(every, int) or every < 1:
         raise ArgumentError(f"every={every!r} layers is no stretch\n  mend: give 1 or more")
     twin = copied(model)
-    borders = _follow(twin, example, kwargs)
+    borders = follow(twin, example, kwargs)
     flow = Flow(borders.graph)
     chosen = _between(flow, borders, around) if around else _everywhere(flow, borders, every)
     plans, refused = [], list[str]()
@@ -100,28 +95,13 @@ def with_skips(
         raise SurgeryError(
             f"{borders.graph.model} has no stretch of {every} convolutions in a row without a "
             f"skip; it has {skips} skips{why}\n"
-            "  mend: every=1, or around=[(first module, last module)]"
+            f"  mend: {'every=1, or ' * (every > 1)}around=[(first module, last module)]"
         )
     before = _outputs(twin, example, kwargs)
     for plan in plans:
         plan.install(twin)
     _equal(before, _outputs(twin, example, kwargs), len(plans), borders.graph.model)
     return twin
-
-
-@dataclass(slots=True)
-class _Borders:
-    """A graph and the modules by the value that goes in and that comes out, innermost first."""
-
-    graph: Graph
-    first: dict[int, list[str]]
-    last: dict[int, list[str]]
-
-    def ends(self, path: str) -> tuple[int | None, int | None]:
-        """Return what goes into a module and what comes out."""
-        inputs = [v for v, paths in self.first.items() if path in paths]
-        outputs = [v for v, paths in self.last.items() if path in paths]
-        return inputs[0] if inputs else None, outputs[0] if outputs else None
 
 
 @dataclass(slots=True)
@@ -146,69 +126,16 @@ class _Plan:
         module.register_forward_hook(Arrive(wire, name))
 
 
-@dataclass(slots=True)
-class _Noted:
-    """What hooks saw go in and out of the modules, as entries of the tape."""
-
-    recorder: Recorder
-    first: list[tuple[str, Any]] = field(default_factory=list)
-    last: list[tuple[str, Any]] = field(default_factory=list)
-
-
-def _follow(twin: nn.Module, example: tuple[Any, ...], kwargs: dict[str, Any]) -> _Borders:
-    noted: list[_Noted] = []
-
-    def entry(value: Any) -> Any:
-        tensor = next((t for _, t in leaves(value)), None)
-        held = None if tensor is None else noted[-1].recorder.values.before(tensor)
-        return None if held is None else noted[-1].recorder.tape.entries[held]
-
-    def enters(path: str, _module: nn.Module, args: Any, kwargs: Any) -> None:
-        given = [t for t in (*args, *kwargs.values()) if isinstance(t, Tensor)]
-        noted[-1].first.append((path, entry(given[0]) if given else None))
-
-    def leaves_it(path: str, _module: nn.Module, _args: Any, output: Any) -> None:
-        noted[-1].last.append((path, entry(output) if isinstance(output, Tensor) else None))
-
-    @contextmanager
-    def witness(recorder: Recorder) -> Iterator[None]:
-        noted.append(_Noted(recorder))
-        yield
-
-    with ExitStack() as undo:
-        for path, module in twin.named_modules():
-            if isinstance(module, torch.jit.ScriptModule):
-                continue
-            pre = module.register_forward_pre_hook(partial(enters, path), with_kwargs=True)
-            post = module.register_forward_hook(partial(leaves_it, path))
-            undo.callback(pre.remove)
-            undo.callback(post.remove)
-        graph = witnessed(twin, example, kwargs, witness, training=False)
-    if graph.failure is not None:
-        raise SurgeryError(explain(graph, graph.failure))
-    once = {m.path for m in graph.modules if m.calls == 1}
-    numbers = {id(e): v for v, e in enumerate(noted[-1].recorder.tape.entries)}
-    borders = _Borders(graph, defaultdict(list), defaultdict(list))
-    for path, seen in reversed(noted[-1].first):
-        if path in once and seen is not None and id(seen) in numbers:
-            borders.first[numbers[id(seen)]].append(path)
-    for path, seen in noted[-1].last:
-        holds = isinstance(twin.get_submodule(path), nn.Sequential | nn.ModuleList | nn.ModuleDict)
-        if path in once and seen is not None and id(seen) in numbers and not holds:
-            borders.last[numbers[id(seen)]].append(path)
-    return borders
-
-
 Ways = list[tuple[int, int]]
 """Values where one shortcut may leave and arrive, the best first."""
 
 
-def _everywhere(flow: Flow, borders: _Borders, every: int) -> list[Ways]:
+def _everywhere(flow: Flow, borders: Borders, every: int) -> list[Ways]:
     found = stretches(flow, find_skips(flow.graph), every)
     return [[(a, b) for b in s.ends for a in s.starts] for s in found]
 
 
-def _between(flow: Flow, borders: _Borders, around: Sequence[tuple[str, str]]) -> list[Ways]:
+def _between(flow: Flow, borders: Borders, around: Sequence[tuple[str, str]]) -> list[Ways]:
     chosen = []
     for first, last in around:
         start, end = borders.ends(first)[0], borders.ends(last)[1]
@@ -222,34 +149,54 @@ def _between(flow: Flow, borders: _Borders, around: Sequence[tuple[str, str]]) -
     return chosen
 
 
-def _plan(twin: nn.Module, flow: Flow, borders: _Borders, ways: Ways, shortcut: str) -> _Plan:
+def _plan(twin: nn.Module, flow: Flow, borders: Borders, ways: Ways, kind: str) -> _Plan:
     graph = flow.graph
     for start, end in ways:
         nodes = way(flow, start, end)
-        if nodes:
-            first = _innermost(borders.first.get(start, []), graph.nodes[nodes[0]].module)
-            last = _innermost(borders.last.get(end, []), graph.nodes[nodes[-1]].module)
-            if first is not None and last is not None:
-                break
+        around = borders.around(start, end, nodes) if nodes else None
+        if nodes and around is not None:
+            break
     else:
-        node = graph.values[ways[0][1]].producer
-        module = graph.nodes[node].module if node is not None else ""
-        raise SurgeryError(f"the layers up to those of '{module}' are no modules of their own")
-    before, after = graph.values[start].shape, graph.values[end].shape
-    found = probe(Replay(graph, _moving(flow, nodes)), before[1])
-    sizes = tuple(rule(n) for rule, n in zip(found.sizes, before[2:], strict=True))
-    if (found.out_channels, *sizes) != (after[1] if found.out_channels else None, *after[2:]):
-        raise SurgeryError(f"the sizes between '{first}' and '{last}' cannot be derived")
-    home = twin.get_submodule(last)
+        raise SurgeryError(_no_modules(graph, ways[0][1]))
+    home = twin.get_submodule(around[1])
     near = home if device_of(home) is not None else twin
     dtype = dtype_of(near)
-    made = derive_shortcut(shortcut, found, dtype=dtype)
-    skip = AddedSkip(made, (first, last), ReZero(dtype=dtype)).to(device_of(near))
+    made = _shortcut(flow, start, end, nodes, kind, dtype)
+    skip = AddedSkip(made, around, ReZero(dtype=dtype)).to(device_of(near))
     memory = graph.values[start].memory  # written later, also through a view
     overwritten = any(
         v.memory == memory and v.previous is not None for v in graph.values[start + 1 :]
     )
-    return _Plan(first, last, skip, overwritten)
+    return _Plan(*around, skip, overwritten)
+
+
+def _no_modules(graph: Graph, end: int) -> str:
+    node = graph.values[end].producer
+    module = graph.nodes[node].module if node is not None else ""
+    times = next((m.calls for m in graph.modules if m.path == module), 1)
+    if times > 1:
+        return f"'{module}' runs {times} times in one pass, and a shortcut arrives once"
+    return f"the layers up to those of '{module}' are no modules of their own"
+
+
+def _shortcut(
+    flow: Flow, start: int, end: int, nodes: list[int], kind: str, dtype: torch.dtype
+) -> nn.Module:
+    before, after = (flow.graph.values[v].shape for v in (start, end))
+    first, last = (flow.graph.nodes[n].module for n in (nodes[0], nodes[-1]))
+    try:
+        found = probe(Replay(flow.graph, _moving(flow, nodes)), before[1])
+    except TorchskipError as error:  # such as views to the example's own sizes
+        if before == after and kind in ("auto", "identity"):
+            return nn.Identity()
+        raise SurgeryError(
+            f"the way from '{first}' to '{last}' tells no geometry, only {before} to {after}\n"
+            "  mend: go around layers that keep the shape, or around convolutions alone"
+        ) from error
+    sizes = tuple(rule(n) for rule, n in zip(found.sizes, before[2:], strict=True))
+    if (found.out_channels, *sizes) != (after[1] if found.out_channels else None, *after[2:]):
+        raise SurgeryError(f"the sizes between '{first}' and '{last}' cannot be derived")
+    return derive_shortcut(kind, found, dtype=dtype)
 
 
 def _moving(flow: Flow, nodes: list[int]) -> list[int]:
@@ -267,12 +214,6 @@ def _moving(flow: Flow, nodes: list[int]) -> list[int]:
                 continue
         kept.extend(n for n in part if flow.roles[n] != "norm")
     return kept
-
-
-def _innermost(paths: list[str], module: str) -> str | None:
-    """Return the longest of `paths` that is `module` or holds it."""
-    around = [p for p in paths if f"{module}.".startswith(f"{p}." if p else "")]
-    return max(around, key=len, default=None)
 
 
 def _outputs(twin: nn.Module, example: tuple[Any, ...], kwargs: Any) -> list[Tensor] | None:

@@ -185,7 +185,11 @@ def _rewired(base: type[nn.Module]) -> type[nn.Module]:
         return run(partial(base.__call__, self), self, args, kwargs)
 
     def reduce(self: Any, protocol: Any) -> Any:
-        return _revive, (base,), self.__getstate__()
+        if base.__reduce__ is object.__reduce__:
+            return _revive, (base,), self.__getstate__()
+        plain = object.__new__(base)  # a class that knows how to be pickled (torch.fx)
+        plain.__dict__.update(self.__dict__)
+        return _again, (plain, plain.__dict__.pop(_SLOT, None))
 
     def deepcopy(self: Any, memo: dict[int, Any]) -> Any:
         # Not the base's own, which would make one of its own class (torch.fx).
@@ -213,6 +217,12 @@ def _rewired(base: type[nn.Module]) -> type[nn.Module]:
 def _revive(base: type[nn.Module]) -> nn.Module:
     kind = _rewired(base)  # type: ignore[arg-type]
     return object.__new__(kind)  # torch.fx's own __new__ makes yet another class
+
+
+def _again(plain: nn.Module, rewiring: Rewiring | None) -> nn.Module:
+    if rewiring is not None:
+        rewire(plain, rewiring)
+    return plain
 
 
 def rewire(module: nn.Module, rewiring: Rewiring) -> None:
