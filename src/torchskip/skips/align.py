@@ -1,304 +1,62 @@
-"""How far apart the centres of two arms are, exactly, from the geometry of their operations.
-
-Every axis of a value carries an affine map: position `i` of it looks at position ``S*i + C``
-of the split value. A convolution or pooling of kernel k, stride s, padding p and dilation d
-composes to ``S*s`` and ``C + S*((k - 1)*d/2 - p)``; a transposed one inverts this. Two arms
-are aligned where their maps agree. What mixes positions otherwise (attention, windows) has no
-map, and then nothing is claimed.
-"""
+"""How far apart the centres of two arms are: where their axes' maps agree, they are aligned."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
-from torchskip.graph import Node
+from torchskip.skips.axes import Affine, State, fresh, through
 from torchskip.skips.classify import Found
-from torchskip.skips.flow import Flow, Route
-from torchskip.skips.ops import words
+from torchskip.skips.flow import Flow
+from torchskip.skips.ways import Route
 
-__all__ = ["Affine", "alignment"]
-
-_ELSEWHERE = words("roll flip sort gather index index_select take scatter permute im2col col2im")
-_NEAREST = words(
-    """_unsafe_index upsample_nearest1d upsample_nearest2d upsample_nearest3d
-    _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d"""
-)
+__all__ = ["Alignments"]
 
 
-@dataclass(frozen=True, slots=True)
-class Affine:
-    """Position `i` of an axis looks at ``scale * i + start`` of the split value's `axis`."""
+class Alignments:
+    """The distances between arms; the ways out of one value share the maps along them."""
 
-    axis: int
-    scale: Fraction
-    start: Fraction
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
+        self._known: dict[int, dict[int, State]] = {}
 
-    def then(self, scale: Fraction, start: Fraction) -> Affine:
-        """Return the map of a value whose position `i` looks at ``scale*i + start`` of this."""
-        return Affine(self.axis, self.scale * scale, self.start + self.scale * start)
+    def of(self, skip: Found) -> tuple[tuple[float, ...] | None, str]:
+        """Return the distance of the arms' centres per axis in the split's pixels, and a note.
 
-
-# An axis is a run of (size, map): a view may fold several into one and part them again.
-_Axis = list[tuple[int, Affine | None]]
-_State = list[_Axis]
-
-
-def alignment(flow: Flow, skip: Found) -> tuple[tuple[float, ...] | None, str]:
-    """Return the distance of the arms' centres per axis in the split's pixels, and a note.
-
-    Of several branches the farthest counts. The note tells when the arms' scales differ, where
-    no distance exists.
-    """
-    rank = len(flow.graph.values[skip.split].shape)
-    if skip.join.family == "gate" or rank < 3:
-        return None, ""
-    known: dict[int, _State] = {}  # the routes of one join share their beginnings
-    maps = [_maps(flow, route, rank, known) for route in skip.routes]
-    shorts = [maps[i] for i in sorted(skip.shortcuts)]
-    others = [m for i, m in enumerate(maps) if i not in skip.shortcuts]
-    farthest = [Fraction(0)] * (rank - 2)
-    for one in shorts[:1]:
-        for other in others:
-            for place, (a, b) in enumerate(zip(one, other, strict=True)):
+        Of several branches the farthest counts. The note tells when the arms' scales differ,
+        where no distance exists. Where a map is missing, nothing is claimed.
+        """
+        rank = len(self._flow.graph.values[skip.split].shape)
+        if skip.join.family == "gate" or rank < 3:
+            return None, ""
+        maps = [self._maps(route, rank) for route in skip.routes]
+        short = maps[min(skip.shortcuts)]
+        farthest = [Fraction(0)] * (rank - 2)
+        for other in (m for i, m in enumerate(maps) if i not in skip.shortcuts):
+            for place, (a, b) in enumerate(zip(short, other, strict=True)):
                 if a is None or b is None:
                     return None, ""
+                if a is b:
+                    continue
                 if a.scale != b.scale:
                     return None, f"the arms sample at different scales: {a.scale} and {b.scale}"
                 farthest[place] = max(farthest[place], abs(a.start - b.start))
-    return tuple(float(x) for x in farthest), ""
+        return tuple(float(x) for x in farthest), ""
 
-
-def _maps(flow: Flow, route: Route, rank: int, known: dict[int, _State]) -> list[Affine | None]:
-    """Return the map of every spatial axis of the split value at the end of a route."""
-    if not known:
-        shape = flow.graph.values[route.values[0]].shape
-        one, zero = Fraction(1), Fraction(0)
-        known[route.values[0]] = [[(n, Affine(i, one, zero))] for i, n in enumerate(shape)]
-    first = max(i for i, v in enumerate(route.values) if v in known)
-    state = known[route.values[first]]
-    for i in range(first, len(route.nodes)):
-        before, after = route.values[i], route.values[i + 1]
-        node = flow.graph.nodes[route.nodes[i]]
-        state = known[after] = _through(flow, node, before, after, state)
-    found = {run[0][1].axis: run[0][1] for run in state if len(run) == 1 and run[0][1] is not None}
-    return [found.get(axis) for axis in range(2, rank)]
-
-
-def _through(flow: Flow, node: Node, before: int, after: int, state: _State) -> _State:
-    old, new = flow.graph.values[before].shape, flow.graph.values[after].shape
-    name, kind = flow.names[node.index], flow.roles[node.index]
-    if kind == "layer" and "conv" in name:
-        return _convolution(node, before, new, state)
-    if kind == "pool" and "conv" in name:
-        return _convolution(node, before, new, state)
-    if kind == "pool":
-        return _pool(node, name, old, new, state)
-    if name.startswith(("upsample", "_upsample")) or name in _NEAREST:
-        return _resize(node, name, old, new, state)
-    if name in ("pixel_shuffle", "pixel_unshuffle"):
-        return _shuffle(old, new, state)
-    if kind == "layer":
-        return _product(flow, node, new, state)
-    if name in ("permute", "transpose", "t"):
-        return _permute(node, name, state)
-    if name in ("view", "_unsafe_view", "reshape", "_reshape_alias", "unsqueeze", "squeeze"):
-        return _fold(state, new)
-    if name in ("slice", "split", "split_with_sizes", "chunk"):
-        return _slice(flow, node, name, after, state)
-    if "pad" in name:
-        return _pad(node, new, state)
-    if name == "cat":
-        axis = node.argument("dim", 0)
-        return [
-            run if isinstance(axis, int) and i != axis % len(new) else [(new[i], None)]
-            for i, run in enumerate(state)
-        ]
-    if len(old) == len(new) and name not in _ELSEWHERE and kind in ("glue", "norm"):
-        return [
-            run if size in (m, 1) or m == 1 else [(size, None)]
-            for run, m, size in zip(state, old, new, strict=True)
-        ]
-    return _unknown(new)
-
-
-def _unknown(shape: tuple[int, ...]) -> _State:
-    return [[(size, None)] for size in shape]
-
-
-def _spatial(
-    shape: tuple[int, ...], state: _State, steps: list[tuple[Fraction, Fraction] | None]
-) -> _State:
-    """Compose the trailing axes with `steps`; the channels are new."""
-    result = _unknown(shape)
-    result[0] = state[0]
-    for i, step in enumerate(steps, start=len(shape) - len(steps)):
-        run = state[i]
-        affine = run[0][1] if len(run) == 1 else None
-        if step is not None and affine is not None:
-            result[i] = [(shape[i], affine.then(*step))]
-    return result
-
-
-def _ints(value: object, count: int) -> list[int]:
-    """Return an argument given per axis or once for all."""
-    items = value if isinstance(value, tuple) else (value,)
-    numbers = [v for v in items if isinstance(v, int)]
-    return numbers * count if len(numbers) == 1 else numbers
-
-
-def _window(k: int, s: int, p: int, d: int) -> tuple[Fraction, Fraction]:
-    return Fraction(s), Fraction((k - 1) * d, 2) - p
-
-
-def _convolution(node: Node, before: int, new: tuple[int, ...], state: _State) -> _State:
-    weight = next((c.shape for c in node.constants if c.argument == "weight"), None)
-    if weight is None or node.inputs[:1] != (before,) or len(state) != len(new):
-        return _unknown(new)
-    count = len(new) - 2
-    kernel = list(weight[2:])
-    stride, padding, dilation = (
-        _ints(node.argument(a, b), count)
-        for a, b in (("stride", 1), ("padding", 0), ("dilation", 1))
-    )
-    if not len(kernel) == len(stride) == len(padding) == len(dilation) == count:
-        return _unknown(new)
-    steps: list[tuple[Fraction, Fraction] | None] = []
-    for k, s, p, d in zip(kernel, stride, padding, dilation, strict=True):
-        scale, start = _window(k, s, p, d)
-        inverse = node.argument("transposed", False) is True
-        steps.append((1 / scale, -start / scale) if inverse else (scale, start))
-    return _spatial(new, state, steps)
-
-
-def _pool(
-    node: Node, name: str, old: tuple[int, ...], new: tuple[int, ...], state: _State
-) -> _State:
-    count = int(name[name.index("pool") + 4]) if name[-1] != "l" else len(new) - 2
-    if len(old) != len(new) or len(new) < count + 1:
-        return _unknown(new)
-    steps: list[tuple[Fraction, Fraction] | None] = []
-    if "adaptive" in name:
-        for a, b in zip(old[-count:], new[-count:], strict=True):
-            steps.append(_window(a // b, a // b, 0, 1) if b and a % b == 0 else None)
-        return _kept_channels(new, state, steps)
-    kernel = _ints(node.argument("kernel_size"), count)
-    stride = _ints(node.argument("stride"), count) or kernel
-    padding = _ints(node.argument("padding", 0), count)
-    dilation = _ints(node.argument("dilation", 1), count)
-    if not len(kernel) == len(stride) == len(padding) == len(dilation) == count:
-        return _unknown(new)
-    windows = zip(kernel, stride, padding, dilation, strict=True)
-    return _kept_channels(new, state, [_window(*w) for w in windows])
-
-
-def _kept_channels(
-    new: tuple[int, ...], state: _State, steps: list[tuple[Fraction, Fraction] | None]
-) -> _State:
-    result = _spatial(new, state, steps)
-    for i in range(len(new) - len(steps)):
-        result[i] = state[i]
-    return result
-
-
-def _resize(
-    node: Node, name: str, old: tuple[int, ...], new: tuple[int, ...], state: _State
-) -> _State:
-    if len(old) != len(new):
-        return _unknown(new)
-    corners = node.argument("align_corners", False) is True
-    steps: list[tuple[Fraction, Fraction] | None] = []
-    for a, b in zip(old[2:], new[2:], strict=True):
-        if a == b:
-            steps.append((Fraction(1), Fraction(0)))
-        elif corners:
-            steps.append((Fraction(a - 1, b - 1), Fraction(0)) if b > 1 else None)
-        elif name in _NEAREST and b < a:  # picks one position: which one, the rounding says
-            steps.append(None)
-        else:
-            scale = Fraction(a, b)
-            steps.append((scale, scale / 2 - Fraction(1, 2)))
-    return _kept_channels(new, state, steps)
-
-
-def _shuffle(old: tuple[int, ...], new: tuple[int, ...], state: _State) -> _State:
-    steps: list[tuple[Fraction, Fraction] | None] = []
-    for a, b in zip(old[-2:], new[-2:], strict=True):
-        scale = Fraction(a, b) if b else Fraction(1)
-        steps.append((scale, scale / 2 - Fraction(1, 2)))
-    return _spatial(new, state, steps)
-
-
-def _product(flow: Flow, node: Node, new: tuple[int, ...], state: _State) -> _State:
-    """A linear layer makes the last axis new; a product of two signals mixes positions."""
-    if len(flow.signals[node.index]) != 1 or len(state) != len(new):
-        return _unknown(new)
-    if node.places and node.places[0] not in ("self", "mat1", "input", "batch1"):
-        return _unknown(new)
-    return [*state[:-1], [(new[-1], None)]]
-
-
-def _permute(node: Node, name: str, state: _State) -> _State:
-    rank = len(state)
-    order = list(range(rank))
-    if name == "permute":
-        dims = node.argument("dims")
-        order = [d % rank for d in dims if isinstance(d, int)] if isinstance(dims, tuple) else []
-    else:
-        one, two = (0, 1) if name == "t" else (node.argument("dim0"), node.argument("dim1"))
-        if isinstance(one, int) and isinstance(two, int) and rank > 1:
-            order[one], order[two] = order[two], order[one]
-    return [state[i] for i in order]
-
-
-def _fold(state: _State, new: tuple[int, ...]) -> _State:
-    """Deal the runs of axes out to a new shape; what would have to be cut has no map."""
-    atoms = [atom for run in state for atom in run if atom[0] != 1]
-    result: _State = []
-    for size in new:
-        run: _Axis = []
-        have = 1
-        while have < size and atoms:
-            run.append(atoms.pop(0))
-            have *= run[-1][0]
-        if have > size and have % size == 0:  # an axis is cut: its parts are not followed
-            atoms.insert(0, (have // size, None))
-            run = [(size, None)]
-        result.append(run or [(size, None)])
-    return result
-
-
-def _slice(flow: Flow, node: Node, name: str, after: int, state: _State) -> _State:
-    shape = flow.graph.values[after].shape
-    given = node.argument("dim", 0)
-    if not isinstance(given, int):
-        return _unknown(shape)
-    axis = given % len(shape)
-    run, step, start = state[axis], 1, 0
-    affine = run[0][1] if len(run) == 1 else None
-    if name == "slice":
-        by, first = node.argument("step", 1), node.argument("start", 0)
-        step = by if isinstance(by, int) else 1
-        start = first if isinstance(first, int) else 0
-        start += sum(size for size, _ in run) if start < 0 else 0
-    else:
-        parts = [flow.graph.values[v].shape[axis] for v in node.outputs]
-        start = sum(parts[: node.outputs.index(after)])
-    result = list(state)
-    moved = affine.then(Fraction(step), Fraction(start)) if affine is not None else None
-    result[axis] = [(shape[axis], moved)]
-    return result
-
-
-def _pad(node: Node, new: tuple[int, ...], state: _State) -> _State:
-    pads = node.argument("pad", node.argument("padding"))
-    if not isinstance(pads, tuple) or len(state) != len(new):
-        return _unknown(new)
-    result = list(state)
-    for i, left in enumerate(pads[::2]):
-        axis = len(new) - 1 - i
-        run = state[axis]
-        affine = run[0][1] if len(run) == 1 else None
-        if isinstance(left, int) and affine is not None:
-            result[axis] = [(new[axis], affine.then(Fraction(1), Fraction(-left)))]
-    return result
+    def _maps(self, route: Route, rank: int) -> list[Affine | None]:
+        """Return the map of every spatial axis of the split value at the end of a route."""
+        values, flow = route.values, self._flow
+        split = flow.graph.values[values[0]]
+        known = self._known.get(split.index)
+        if known is None:
+            known = self._known[split.index] = {split.index: fresh(split.shape)}
+        place = len(values) - 1
+        while values[place] not in known:
+            place -= 1
+        state = known[values[place]]
+        for i in range(place, len(route.nodes)):
+            node = flow.graph.nodes[route.nodes[i]]
+            state = known[values[i + 1]] = through(flow, node, values[i], values[i + 1], state)
+        found = {
+            run[0][1].axis: run[0][1] for run in state if len(run) == 1 and run[0][1] is not None
+        }
+        return [found.get(axis) for axis in range(2, rank)]

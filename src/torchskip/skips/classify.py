@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from torchskip.graph import Kind
-from torchskip.skips.flow import Flow, Route
+from torchskip.skips.flow import Flow
 from torchskip.skips.gating import squash
 from torchskip.skips.joins import Join
 from torchskip.skips.neighbours import conditions, logits, reaches
 from torchskip.skips.parts import channel_axes, disjoint, within
+from torchskip.skips.ways import Route
 
 __all__ = ["Found", "judge"]
 

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import replace
 
 from torchskip.graph import Arm, Graph, SkipPath
-from torchskip.skips.align import alignment
+from torchskip.skips.align import Alignments
 from torchskip.skips.classify import Found, judge
-from torchskip.skips.flow import Flow, Route
+from torchskip.skips.flow import Flow
 from torchskip.skips.joins import Join, glue_back, joins
 
 __all__ = ["find_skips"]
@@ -40,8 +40,10 @@ def find_skips(graph: Graph) -> tuple[SkipPath, ...]:
                 found[node] = replace(skip, kind=kind, tentative=False)
             else:
                 del found[node]
-    live = _live(graph)
-    return tuple(_path(flow, found[node], node in dense, live) for node in sorted(found))
+    live, alignments = _live(graph), Alignments(flow)
+    return tuple(
+        _path(graph, found[node], node in dense, node in live, alignments) for node in sorted(found)
+    )
 
 
 def _halves(flow: Flow, skip: Found) -> bool:
@@ -179,13 +181,18 @@ def _live(graph: Graph) -> set[int]:
     return nodes
 
 
-def _path(flow: Flow, skip: Found, dense: bool, live: set[int]) -> SkipPath:
-    graph = flow.graph
+def _path(graph: Graph, skip: Found, dense: bool, live: bool, alignments: Alignments) -> SkipPath:
     arms = tuple(
-        _arm(graph, route, "shortcut" if i in skip.shortcuts else "branch")
+        Arm(
+            role="shortcut" if i in skip.shortcuts else "branch",
+            values=route.values,
+            nodes=route.nodes,
+            layers=route.layers + route.pools,
+            detached=route.detached,
+        )
         for i, route in enumerate(skip.routes)
     )
-    offset, apart = alignment(flow, skip)
+    offset, apart = alignments.of(skip)
     notes = skip.notes + ((apart,) if apart else ())
     failure = graph.failure
     if failure is not None and failure.node == skip.join.node:
@@ -197,21 +204,6 @@ def _path(flow: Flow, skip: Found, dense: bool, live: set[int]) -> SkipPath:
         join=skip.join.node,
         arms=tuple(sorted(arms, key=lambda a: a.role != "branch")),
         alignment=offset,
-        live=skip.join.node in live,
+        live=live,
         notes=notes,
-    )
-
-
-def _arm(graph: Graph, route: Route, role: str) -> Arm:
-    start = graph.values[route.values[0]].requires_grad
-    stopped = start is not False and any(
-        graph.values[v].requires_grad is False for v in route.values[1:]
-    )
-    stopped = stopped or (graph.grad and any(not graph.nodes[n].grad for n in route.nodes))
-    return Arm(
-        role="shortcut" if role == "shortcut" else "branch",
-        values=route.values,
-        nodes=route.nodes,
-        layers=route.layers + route.pools,
-        detached=stopped,
     )

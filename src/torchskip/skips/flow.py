@@ -1,4 +1,4 @@
-"""Where the signal of a graph flows: ancestors of every value, and longest paths.
+"""Where the signal of a graph flows: ancestors of every value, and latest common ones.
 
 An edge carries the signal unless its argument only controls what the operation does: masks
 and indices, the denominator of a quotient, the sigmoid of a product (the gate). Two relations
@@ -9,57 +9,15 @@ Python integers, one bit per value, so that a latest common ancestor is one `&`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from torchskip.graph import Graph, Node
 from torchskip.skips.gating import Gate, gate_of
 from torchskip.skips.ops import Role, base_name, role
+from torchskip.skips.ways import Route, Ways
 
-__all__ = ["Flow", "Route"]
+__all__ = ["Flow"]
 
 _SIZES_RATIO = 1.5  # a padding or an unpadded kernel changes a map by less
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """The longest way from one value to another.
-
-    `layers` is its number of layers, `products` that of products of two signals, `pools` of
-    poolings, `resizes` of resizes, strided slices and channel paddings, `reductions` of means
-    and the like. `bends` says that some way between the two goes down in resolution and up
-    again, `climbs` that some way goes up.
-    """
-
-    values: tuple[int, ...]
-    nodes: tuple[int, ...]
-    layers: int
-    products: int
-    pools: int
-    resizes: int
-    reductions: int
-    bends: bool
-    climbs: bool
-
-    @property
-    def depth(self) -> int:
-        """Layers, a bare pooling or resize counting as one: 0 is an identity."""
-        return (self.layers + self.products) or min(1, self.pools + self.resizes + self.reductions)
-
-
-@dataclass(slots=True)
-class _Step:
-    """The best way found to one value: its score and the value before it."""
-
-    layers: int
-    products: int
-    pools: int
-    resizes: int
-    reductions: int
-    length: int
-    before: int
-    down: bool
-    bends: bool
-    climbs: bool
 
 
 class Flow:
@@ -82,8 +40,9 @@ class Flow:
         self.signals: list[tuple[int, ...]] = []
         for node in graph.nodes:
             self.signals.append(self._signals(node))
-        self.signal, self.full = self._ancestors()
+        self.signal, self.full = self._ancestors(full=False), self._ancestors(full=True)
         self.moves = [self._move(node) for node in graph.nodes]
+        self._ways: dict[tuple[int, bool], Ways] = {}
         self.products = [
             name == "mul" and len(self.signals[i]) > 1 for i, name in enumerate(self.names)
         ]
@@ -127,19 +86,21 @@ class Flow:
     def _carries(self, value: int) -> bool:
         return not self.graph.values[value].dtype.startswith(("bool", "int", "uint"))
 
-    def _ancestors(self) -> tuple[list[int], list[int]]:
-        signal = [0] * len(self.graph.values)
-        full = [0] * len(self.graph.values)
-        for v in range(len(signal)):
-            n = self.producer[v]
-            bits = everything = 1 << v
-            if n is not None:
-                for u in self.signals[n]:
-                    bits |= signal[u]
-                for u in self.graph.nodes[n].inputs:
-                    everything |= full[u]
-            signal[v], full[v] = bits, everything
-        return signal, full
+    def sources(self, value: int, full: bool = False) -> tuple[int, ...]:
+        """Return the values that `value` is made from (`full`: by control edges too)."""
+        n = self.producer[value]
+        if n is None:
+            return ()
+        return self.graph.nodes[n].inputs if full else self.signals[n]
+
+    def _ancestors(self, full: bool) -> list[int]:
+        found: list[int] = []
+        for value in range(len(self.producer)):
+            bits = 1 << value
+            for source in self.sources(value, full):
+                bits |= found[source]
+            found.append(bits)
+        return found
 
     def _move(self, node: Node) -> int:
         """Return -1 where `node` lowers the resolution, 1 where it raises it, else 0."""
@@ -180,78 +141,10 @@ class Flow:
 
     def routes(self, split: int, arms: Iterable[int], full: bool = False) -> list[Route]:
         """Return the longest way (in layers) from `split` to each of `arms`."""
-        steps: dict[int, _Step] = {split: _Step(0, 0, 0, 0, 0, 0, -1, False, False, False)}
-        return [self._route(split, arm, steps, full) for arm in arms]
-
-    def _sources(self, value: int, full: bool) -> tuple[int, ...]:
-        n = self.producer[value]
-        if n is None:
-            return ()
-        return self.graph.nodes[n].inputs if full else self.signals[n]
-
-    def _route(self, split: int, arm: int, steps: dict[int, _Step], full: bool) -> Route:
-        bits = self.full if full else self.signal
-        stack = [arm]
-        while stack:
-            v = stack[-1]
-            if v in steps:
-                stack.pop()
-                continue
-            sources = [u for u in self._sources(v, full) if bits[u] >> split & 1]
-            missing = [u for u in sources if u not in steps]
-            if missing:
-                stack.extend(missing)
-                continue
-            stack.pop()
-            steps[v] = self._step(v, sources, steps)
-        return self._walk(split, arm, steps)
-
-    def _step(self, value: int, sources: list[int], steps: dict[int, _Step]) -> _Step:
-        n = self.producer[value]
-        assert n is not None  # noqa: S101 - a value after the split was made by a node
-        kind, move = self.roles[n], self.moves[n]
-        best = max(
-            (steps[u] for u in sources),
-            key=lambda s: (s.layers, s.products, s.pools + s.resizes + s.reductions, s.length),
-        )
-        before = next(u for u in sources if steps[u] is best)
-        down = any(steps[u].down for u in sources)
-        return _Step(
-            best.layers + (kind == "layer"),
-            best.products + self.products[n],
-            best.pools + (kind == "pool"),
-            best.resizes + (kind == "resize" or self.resamples(n)),
-            best.reductions + (kind == "reduce"),
-            best.length + 1,
-            before,
-            down or move < 0,
-            any(steps[u].bends for u in sources) or (down and move > 0),
-            any(steps[u].climbs for u in sources) or move > 0,
-        )
-
-    def _walk(self, split: int, arm: int, steps: dict[int, _Step]) -> Route:
-        values, nodes = [arm], []
-        v = arm
-        while v != split:
-            n = self.producer[v]
-            assert n is not None  # noqa: S101
-            nodes.append(n)
-            v = steps[v].before
-            values.append(v)
-        values.reverse()
-        nodes.reverse()
-        last = steps[arm]
-        return Route(
-            tuple(values),
-            tuple(nodes),
-            last.layers,
-            last.products,
-            last.pools,
-            last.resizes,
-            last.reductions,
-            last.bends,
-            last.climbs,
-        )
+        ways = self._ways.get((split, full))
+        if ways is None:
+            ways = self._ways[split, full] = Ways(self, split, full)
+        return [ways.to(arm) for arm in arms]
 
     def resamples(self, n: int) -> bool:
         """Whether node `n` skips positions or invents channels: a strided slice, a padding."""

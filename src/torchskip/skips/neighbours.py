@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from torchskip.skips.flow import Flow, Route
+from torchskip.skips.flow import Flow
 from torchskip.skips.joins import Join
+from torchskip.skips.ways import Route
 
 __all__ = ["conditions", "logits", "reaches"]
 

@@ -17,8 +17,9 @@ Region = tuple[int, int, int]  # axis, first, one past the last
 
 def disjoint(flow: Flow, split: int, one: int, other: int) -> bool:
     """Whether two arms take different parts of the split value: no element goes both ways."""
-    mine, theirs = _regions(flow, split, one), _regions(flow, split, other)
-    if not mine or not theirs or None in mine or None in theirs:
+    mine = _regions(flow, split, one)
+    theirs = _regions(flow, split, other) if mine and None not in mine else set()
+    if not theirs or None in theirs:
         return False
     return all(
         a is not None and b is not None and a[0] == b[0] and (a[2] <= b[1] or b[2] <= a[1])
