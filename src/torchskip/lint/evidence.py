@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from torchskip.graph import Graph, Module, Parameter, SkipPath
+from torchskip.graph import Graph, Module, Parameter, SkipPath, Source
 from torchskip.lint.flow import Flow
 
-__all__ = ["Body", "Evidence", "Gradient", "Pass", "Probes", "Real", "Trial"]
+__all__ = ["Body", "Evidence", "Gradient", "Pass", "Probes", "Real", "Renamed", "Trial"]
 
 Gradient = Literal["flows", "zero", "missing", "nonfinite", "frozen"]
 
@@ -75,6 +75,16 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True)
+class Renamed:
+    """A tensor written in place as `through` and joined as `name`, a name it had before."""
+
+    name: str
+    through: str
+    write: Source
+    join: Source
+
+
+@dataclass(frozen=True, slots=True)
 class Probes:
     """The extra runs, each called at most once."""
 
@@ -88,6 +98,8 @@ class Probes:
     find: Callable[[Graph], tuple[SkipPath, ...]]
     outplace_difference: Callable[[], float | None] = lambda: None
     expectation: Callable[[str, tuple[int, ...]], float | None] = lambda path, shape: None
+    renamed: Callable[[], tuple[Renamed, ...]] = tuple
+    outside: Callable[[], frozenset[tuple[str, int]]] = frozenset
     unstable: Callable[[], bool] = lambda: False
     reaches_input: Callable[[], bool] = lambda: False
     kept_outside: Callable[[], bool] = lambda: False
@@ -177,6 +189,16 @@ class Evidence:
     def expectation(self, module: str, shape: tuple[int, ...]) -> float | None:
         """Mean of a leaf module's output for ones, in training mode; None if it cannot run."""
         return self._probes.expectation(module, shape)
+
+    @cached_property
+    def renamed(self) -> tuple[Renamed, ...]:
+        """Joins that read a tensor by an older name than the one it was overwritten by."""
+        return self._probes.renamed()
+
+    @cached_property
+    def outside(self) -> frozenset[tuple[str, int]]:
+        """Files and lines that read a tensor without gradient which another input changes."""
+        return self._probes.outside()
 
     @cached_property
     def unstable(self) -> bool:

@@ -106,6 +106,24 @@ class Flow:
             todo.pop()
         return frozenset(v for v, on in on_way.items() if on) if on_way[end] else frozenset()
 
+    def carries(self, start: int, end: int) -> bool:
+        """Whether autograd brings a gradient back from a value to another it was computed from."""
+        if self.value(start).requires_grad is False:
+            return False
+        seen: set[int] = set()
+        todo = [end]
+        while todo:
+            value = todo.pop()
+            if value == start:
+                return True
+            node = self.producer(value)
+            if value in seen or node is None or not self.depends(value, start):
+                continue
+            seen.add(value)
+            if node.grad and self.value(value).requires_grad is not False:
+                todo.extend(node.inputs)
+        return False
+
     def nodes_between(self, start: int, end: int) -> tuple[Node, ...]:
         """Operations on any way from a value to another, in order."""
         values = self.between(start, end) - {start}

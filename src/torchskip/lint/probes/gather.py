@@ -10,13 +10,15 @@ from torch import nn
 
 from torchskip.errors import ArgumentError
 from torchskip.graph import Graph
-from torchskip.lint.evidence import Probes, Real
+from torchskip.lint.evidence import Probes, Real, Renamed
 from torchskip.lint.flow import products
 from torchskip.lint.probes import inputs
 from torchskip.lint.probes.bodies import bodies
 from torchskip.lint.probes.half import half
 from torchskip.lint.probes.modules import expectation, kept_outside, registered
+from torchskip.lint.probes.names import Names
 from torchskip.lint.probes.outplace import OutOfPlace
+from torchskip.lint.probes.outside import outside
 from torchskip.lint.probes.real import difference, influence, reaches_input, real, unstable
 from torchskip.lint.report import Ran
 from torchskip.skips import find_skips
@@ -104,13 +106,20 @@ def gather(
         ran.append(Ran(title, "nothing is read after it was overwritten"))
         return None
 
+    def renamed() -> tuple[Renamed, ...]:
+        with Names() as mode:
+            trace(model, *example, training=False, **kwargs)
+        return tuple(dict.fromkeys(mode.found))
+
     probes = Probes(
         train=train,
         sizes=sizes,
         real=really,
         resting=lambda: real(model, small_example(), kwargs, training=False),
         outplace=outplace,
+        renamed=renamed,
         outplace_difference=lambda: difference(model, small_example(), kwargs),
+        outside=lambda: outside(model, small_example(), kwargs),
         half=lambda: logged("bfloat16", half(model, example, kwargs)),
         influence=lambda names: influence(model, small_example(), kwargs, names),
         expectation=lambda path, shape: expectation(model, path, shape),

@@ -18,7 +18,9 @@ from torchskip.trace.restore import Snapshot, random_state
 from torchskip.trace.tree import leaves, rebuild
 
 __all__ = [
+    "Arguments",
     "borrowed",
+    "carrying",
     "difference",
     "has_numbers",
     "influence",
@@ -168,7 +170,7 @@ def _outputs(
     return [t.detach().double() for t in found if t.is_floating_point()]
 
 
-def _carrying(given: Arguments) -> Arguments:
+def carrying(given: Arguments) -> Arguments:
     """Fresh copies that carry a gradient: the model under suspicion may write to its input."""
     return tuple(
         rebuild(item, lambda t: t.clone().requires_grad_() * 1 if t.is_floating_point() else t)
@@ -208,9 +210,9 @@ def difference(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> 
     given = random_like(example)
     with borrowed(model, training=False):
         try:
-            before = _outputs(model, _carrying(given), kwargs)
+            before = _outputs(model, carrying(given), kwargs)
             with OutOfPlace():
-                after = _outputs(model, _carrying(given), kwargs)
+                after = _outputs(model, carrying(given), kwargs)
         except Exception:
             return None
     return max(
@@ -226,7 +228,7 @@ def unstable(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> bo
     given = random_like(example)
     with borrowed(model, training=False):
         try:
-            runs = [_outputs(model, _carrying(given), kwargs, seed) for seed in (0, 1)]
+            runs = [_outputs(model, carrying(given), kwargs, seed) for seed in (0, 1)]
         except Exception:
             return False
     return any(not torch.equal(a, b) for a, b in zip(*runs, strict=True))

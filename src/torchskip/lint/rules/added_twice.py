@@ -50,7 +50,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     for run in evidence.passes:
         seen: set[int] = set()
         for node in run.graph.nodes:
-            if _adds(node):
+            if _terms_of(run.flow, node):
                 yield from _judge(run, node, seen)
             elif name(node) in CONCATS:
                 yield from _doubled(run, node)
@@ -65,15 +65,17 @@ def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
         return
     seen.add(node.index)
     size = shape(flow.value(value).shape)
-    if len({_form(flow, v) for v in node.inputs}) == 1:
+    direct = _terms_of(flow, node)
+    every = "both" if len(direct) == 2 else "all"
+    if len({_form(flow, v) for v in direct}) == 1:
         yield RULE.at(
             node,
-            f"a value is added to itself: both operands are the same {size}, the result is "
-            "2x it and no branch takes part",
+            f"a value is added to itself: {every} operands are the same {size}, the result is "
+            f"{len(direct)}x it and no branch takes part",
             mends=(Mend("add the value saved before the branch, or write `2 * x`"),),
         )
         return
-    direct = any(value in _operands(flow, v) for v in node.inputs)
+    near = any(value in _operands(flow, v) for v in direct)
     same_call = all(
         (run.graph.nodes[i].module, run.graph.nodes[i].call) == (node.module, node.call)
         for i in sums
@@ -82,7 +84,7 @@ def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
         node,
         f"the same shortcut {size} is added {times(count)}: the sum holds it once already, so "
         f"the result is {count}x the shortcut plus the branch",
-        severity="error" if direct and same_call else "warning",
+        severity="error" if near and same_call else "warning",
         mends=(Mend("drop one of the two additions"),),
     )
 
@@ -112,17 +114,26 @@ def _doubled(run: Pass, node: Node) -> Iterator[Finding]:
 
 def _operands(flow: Flow, value: int) -> tuple[int, ...]:
     maker = flow.producer(_form(flow, value))
-    return tuple(_form(flow, v) for v in maker.inputs) if maker and _adds(maker) else ()
+    return tuple(_form(flow, v) for v in _terms_of(flow, maker)) if maker else ()
 
 
-def _adds(node: Node) -> bool:
-    """Whether the node is a plain sum of two values of one shape."""
-    return (
-        name(node) == "add"
-        and len(node.inputs) == 2
-        and node.argument("alpha", 1) == 1
-        and bool(node.outputs)
-    )
+def _terms_of(flow: Flow, node: Node) -> tuple[int, ...]:
+    """What a plain sum adds up: two values of one shape, or those of a stack summed over its axis.
+
+    Empty for any other operation.
+    """
+    if not node.outputs:
+        return ()
+    if name(node) == "add" and len(node.inputs) == 2 and node.argument("alpha", 1) == 1:
+        return node.inputs
+    maker = flow.producer(node.inputs[0]) if name(node) == "sum" and node.inputs else None
+    if maker is None or name(maker) != "stack" or node.argument("dim") is None:
+        return ()
+    rank = len(flow.value(maker.outputs[0]).shape)
+    axes = node.argument("dim")
+    axis = maker.argument("dim", 0)
+    summed = [a % rank for a in axes] if isinstance(axes, (list, tuple)) else []
+    return maker.inputs if isinstance(axis, int) and summed == [axis % rank] else ()
 
 
 def _form(flow: Flow, value: int) -> int:
@@ -143,13 +154,14 @@ def _terms(flow: Flow, node: Node) -> tuple[Counter[int], set[int]]:
     """
     terms: Counter[int] = Counter()
     sums: set[int] = {node.index}
-    todo = deque(node.inputs)
+    todo = deque(_terms_of(flow, node))
     while todo:
         value = _form(flow, todo.popleft())
         maker = flow.producer(value)
-        if maker is not None and _adds(maker) and len(sums) <= _MOST:
+        parts = _terms_of(flow, maker) if maker is not None and len(sums) <= _MOST else ()
+        if maker is not None and parts:
             sums.add(maker.index)
-            todo.extend(maker.inputs)
+            todo.extend(parts)
         else:
             terms[value] += 1
     return terms, sums

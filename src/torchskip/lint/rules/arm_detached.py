@@ -43,6 +43,8 @@ from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, plural, shape
 
 RULE = Rule("TS105", "arm-detached", "error", __doc__)
+_STAY = (Mend("stay in torch: no `.numpy()`, `.tolist()` or `torch.tensor(...)`"),)
+_DIFFERENCES = frozenset({"sub", "rsub"})
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -56,7 +58,21 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _outside(evidence: Evidence) -> Iterator[Finding]:
-    """Layers that move the output although no operation of torch leads from them to it."""
+    """Arms that leave torch: operands without origin that another input changes, and layers that
+    move the output although no operation of torch leads from them to it.
+    """
+    for node in evidence.eval.graph.nodes:
+        arms = [c for c in node.constants if not c.names and len(c.shape) > 1]
+        if name(node) not in ADDS | CONCATS or not node.outputs or node.source is None:
+            continue
+        met = [a for a in arms if "float" in a.dtype and a.shape[2:] == _sizes(evidence, node)[2:]]
+        if met and (node.source.file, node.source.line) in evidence.outside:
+            yield RULE.at(
+                node,
+                f"the arm {shape(met[0].shape)} of the {name(node)} was made of the input outside "
+                "torch (numpy, a list, a new tensor): no gradient comes back through it",
+                mends=_STAY,
+            )
     for end in dead_ends(evidence.eval):
         names = end.parameters
         if names and evidence.influences(names[:4]):
@@ -65,33 +81,32 @@ def _outside(evidence: Evidence) -> Iterator[Finding]:
                 f"the result of {called(end.sink)} leaves torch (numpy, a list, a new tensor) and "
                 f"comes back without its gradient: {plural(len(names), 'parameter tensor')} on "
                 "this arm are never trained",
-                mends=(Mend("stay in torch: no `.numpy()`, `.tolist()` or `torch.tensor(...)`"),),
+                mends=_STAY,
             )
+
+
+def _sizes(evidence: Evidence, node: Node) -> tuple[int, ...]:
+    return evidence.eval.flow.value(node.outputs[0]).shape
 
 
 def _judge(run: Pass, join: Join) -> Iterator[Finding]:
     flow = run.flow
-    carries = [v for v in join.values if flow.value(v).requires_grad is True]
+    if name(join.node) in _DIFFERENCES and _measures(flow, join.node.outputs[0]):
+        return
     for value in join.values:
-        if flow.value(value).requires_grad is not False or not carries:
-            continue
-        split, other = max((_common(flow, value, v), v) for v in carries)
         sizes = flow.value(value).shape
-        cut = _cut(flow, split, value)
-        if cut is None or len(sizes) < 2 or _straight_through(flow, join, value):
+        others = [v for v in join.values if v != value]
+        splits = [(_common(flow, value, v), v) for v in others]
+        split, other = max((pair for pair in splits if flow.carries(*pair)), default=(-1, -1))
+        if split < 0 or flow.carries(split, value) or len(sizes) < 2:
             continue
-        if any(len(flow.value(v).shape) != len(sizes) for v in carries):
+        cut = _cut(flow, split, value)
+        if cut is None or _straight_through(flow, join, value):
+            continue
+        if any(len(flow.value(v).shape) != len(sizes) for v in others):
             continue
         layers = [n for n in flow.nodes_between(split, value) if is_layer(n)]
-        untrained = sorted(
-            {
-                c.name
-                for n in layers
-                if not _trained(flow, n)
-                for c in n.constants
-                if c.name and _learns(run, c.name)
-            }
-        )
+        untrained = sorted({name for n in layers for name in _untrained(run, n)})
         bypass = not layers and any(is_layer(n) for n in flow.nodes_between(split, other))
         if not untrained and not bypass:
             continue
@@ -120,8 +135,25 @@ def _common(flow: Flow, a: int, b: int) -> int:
     return (flow.ancestors[a] & flow.ancestors[b]).bit_length() - 1
 
 
-def _learns(run: Pass, name: str) -> bool:
-    return any(p.name == name and p.requires_grad and not p.buffer for p in run.graph.parameters)
+def _untrained(run: Pass, layer: Node) -> Iterator[str]:
+    """The parameters of a layer that learn, and get a gradient from nowhere."""
+    names = {c.name for c in layer.constants if c.name}
+    for parameter in run.graph.parameters:
+        if parameter.name in names and parameter.requires_grad and not parameter.buffer:
+            readers = (run.graph.nodes[i] for i in parameter.readers)
+            if not any(n.grad and _trained(run.flow, n) for n in readers):
+                yield parameter.name
+
+
+def _measures(flow: Flow, value: int) -> bool:
+    """Whether nothing but single numbers is made of a difference: a loss, and no skip."""
+    todo = [value]
+    for here in todo:
+        if here in flow.graph.outputs or any(is_layer(n) for n in flow.reads(here)):
+            return False
+        made = [v for n in flow.reads(here) for v in n.outputs if flow.value(v).shape]
+        todo += [v for v in made if v not in todo]
+    return True
 
 
 def _trained(flow: Flow, layer: Node) -> bool:
@@ -142,14 +174,12 @@ def _trained(flow: Flow, layer: Node) -> bool:
 
 
 def _cut(flow: Flow, start: int, end: int) -> Node | None:
-    """The operation behind which the gradient is lost."""
-    if flow.value(start).requires_grad is False:
-        return None
+    """The operation behind which the gradient is lost; None where it has no gradient anyway."""
     for node, value in flow.longest(start, end):
-        if flow.value(value).requires_grad is False or (value == end and not node.grad):
-            return node
         if name(node) == "detach" or not node.grad:
             return node
+        if flow.value(value).requires_grad is False:
+            return node if "float" in flow.value(value).dtype else None
     return None
 
 
@@ -157,7 +187,7 @@ def _straight_through(flow: Flow, join: Join, value: int) -> bool:
     """Whether the detached arm is a difference from the other arm: `x + (q - x).detach()`."""
     others = {_raw(flow, v) for v in join.values if v != value}
     for node in flow.nodes_between(join.split, value):
-        if name(node) in {"sub", "rsub"} and others & {_raw(flow, v) for v in node.inputs}:
+        if name(node) in _DIFFERENCES and others & {_raw(flow, v) for v in node.inputs}:
             return True
     return False
 

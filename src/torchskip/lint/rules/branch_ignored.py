@@ -34,11 +34,13 @@ from torchskip.lint.dead import DeadEnd, dead_ends
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.joins import join_of, way
-from torchskip.lint.ops import ADDS, CONCATS, is_layer, is_norm, name
+from torchskip.lint.ops import ADDS, CONCATS, SQUASHES, is_layer, is_norm, name
+from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, plural, shape
 
 RULE = Rule("TS107", "branch-ignored", "error", __doc__)
+_LOOP = " (other rounds of this line are used)"
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -63,16 +65,17 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 f"the result {shape(sizes)} of {called(end.sink)} is never used: "
                 f"{plural(sum(map(_weighted, end.nodes)), 'layer')} with "
                 f"{plural(len(names), 'parameter tensor')} run for nothing and are never trained"
-                + (" (other rounds of this line are used)" if loop else ""),
+                + (_LOOP if loop else ""),
                 severity="warning" if loop or not _could_join(evidence, end) else None,
                 mends=(Mend("use the result, or remove the layers"),),
             )
-        elif not names and not loop and _is_join(evidence, end) and len(sizes) > 2:
+        elif not names and _is_join(evidence, end) and len(sizes) > 2:
             join = join_of(flow, end.sink)
             yield RULE.at(
                 end.sink,
                 f"the {name(end.sink)} {shape(sizes)} joins two arms and nobody reads it: the "
-                "skip connection has no effect",
+                "skip connection has no effect" + (_LOOP if loop else ""),
+                severity="warning" if loop else None,
                 arms=tuple(
                     way(flow, f"arm {i + 1}", join.split, v) for i, v in enumerate(join.values)
                 )
@@ -93,16 +96,32 @@ def _could_join(evidence: Evidence, end: DeadEnd) -> bool:
     """
     flow = evidence.eval.flow
     sizes = flow.value(end.sink.outputs[0]).shape
-    scope = end.sink.module.rpartition(".")[0]
+    gate, summed = name(end.sink) in SQUASHES, name(end.sink) in ADDS
+    scope = "" if gate else _caller(evidence, end.sink.module)
     for node in evidence.eval.graph.nodes[end.nodes[0].index :]:
-        if not (node.module == scope or node.module.startswith(scope + ".") or not scope):
+        if not below(node.module, scope) or not any(v in flow.live for v in node.outputs):
             continue
         for value in node.inputs:
-            fits = flow.value(value).shape == sizes and value in flow.live
-            used = any(v in flow.live for v in node.outputs)
-            if fits and used and value not in end.sink.inputs:
+            other = flow.value(value).shape
+            if value not in flow.live or (sizes != other and not (gate and _scales(sizes, other))):
+                continue
+            # What a sum adds goes on in its place when it is read after the sum.
+            if value not in end.sink.inputs or (summed and node.index > end.sink.index):
                 return True
     return _is_stage(evidence, end)
+
+
+def _caller(evidence: Evidence, path: str) -> str:
+    """The module whose forward calls this one: the first above that runs and is no list."""
+    path = path.rpartition(".")[0]
+    while path and not (path in evidence.modules and evidence.modules[path].calls):
+        path = path.rpartition(".")[0]
+    return path
+
+
+def _scales(sizes: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether a value of these sizes scales the other's channels: ``(N, C, 1, 1)``."""
+    return len(sizes) > 2 and sizes[:2] == other[:2] and sizes[2:] == (1,) * (len(other) - 2)
 
 
 def _is_stage(evidence: Evidence, end: DeadEnd) -> bool:

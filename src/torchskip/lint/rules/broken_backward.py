@@ -86,11 +86,10 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     found = False
     for writer, keeper, sizes in _overwritten(evidence.train):
         found = True
-        what = "its result" if keeper.index < writer.index and writer.inputs else "it"
         yield RULE.at(
             writer,
             f"backward fails: {called(writer)} writes in place to the {shape(sizes)} that "
-            f"{called(keeper)} keeps {what} of for its gradient",
+            f"{called(keeper)} needs for its gradient",
             mends=(Mend(_advice(writer)),),
         )
     if not found:
@@ -101,26 +100,31 @@ def _advice(writer: Node) -> str:
     kind = name(writer)
     if kind == "add":
         return "write `out = out + shortcut` instead of `out += shortcut`"
+    if kind in {"copy", "fill", "zero", "index_put", "masked_fill"}:
+        return "write into a copy: `out = x.clone()` before the assignment"
     return f"run {kind} out of place (`inplace=False`)"
 
 
 def _overwritten(run: Pass) -> Iterator[tuple[Node, Node, tuple[int, ...]]]:
-    """Every in-place node with the node whose kept tensor it overwrites."""
+    """Every in-place node with the node whose kept tensor it overwrites.
+
+    Autograd counts the writes to a memory, through whatever view, and compares the count.
+    """
     flow = run.flow
     for node in run.graph.nodes:
-        if not node.inplace or not node.inputs or not node.grad:
+        if not node.inplace or not node.outputs or not node.grad:
             continue
-        old = next((flow.value(v).previous for v in node.outputs), None)
-        if old is None:
-            continue
-        maker = flow.producer(old)
-        if maker is not None and _keeps_result(maker):
-            yield node, maker, flow.value(old).shape
-            continue
-        for reader in flow.reads(old):
-            if reader.index < node.index and _keeps_input(reader):
-                yield node, reader, flow.value(old).shape
-                break
+        memory = flow.value(node.outputs[0]).memory
+        held = [v for v in run.graph.values[: node.outputs[0]] if v.memory == memory]
+        makers = [(m, v) for v in held if (m := flow.producer(v.index)) and _keeps_result(m)]
+        readers = [
+            (r, v)
+            for v in held
+            for r in flow.reads(v.index)
+            if r.index < node.index and _keeps_input(r)
+        ]
+        for keeper, value in (makers[-1:] or readers)[:1]:
+            yield node, keeper, value.shape
 
 
 def _keeps_result(node: Node) -> bool:

@@ -63,6 +63,29 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     for writer in writers:
         if _place(writer) not in named:
             yield from _callers(run, writer)
+    if writers:
+        yield from _renamed(evidence, writers, named)
+
+
+def _renamed(
+    evidence: Evidence, writers: list[Node], named: set[tuple[object, ...]]
+) -> Iterator[Finding]:
+    """Tensors written under one name and joined under another, which they had before."""
+    for found in evidence.renamed:
+        here = [w for w in writers if w.source and _line_of(w.source) == _line_of(found.write)]
+        if not here or any(_place(w) in named for w in here):
+            continue
+        yield RULE.at(
+            here[0],
+            f"{called(here[0])} writes in place to {found.through!r}, and {found.name!r}, which "
+            f"is joined afterwards, is the same memory: the shortcut is overwritten",
+            join=found.join,
+            mends=(Mend(f"copy first, `{found.through} = {found.name}.clone()`, or write out of place"),),
+        )
+
+
+def _line_of(source: Source) -> tuple[str, int]:
+    return source.file, source.line
 
 
 def _writers(run: Pass) -> list[Node]:
