@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from torchskip.graph import Node
 from torchskip.lint.evidence import Pass
 from torchskip.lint.ops import is_layer
 
-__all__ = ["Region", "below", "bridged", "regions", "spanned"]
+__all__ = ["Region", "below", "bridged", "keeps_shape", "regions", "says_residual", "spanned"]
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,16 @@ class Region:
 def below(path: str, other: str) -> bool:
     """Whether a module path is the other, or lies in it."""
     return not other or path == other or path.startswith(other + ".")
+
+
+def says_residual(kind: str) -> bool:
+    """Whether a class name says residual block: ``ResBlock``, ``ResnetBlock``, ``ResidualUnit``."""
+    words = [w.lower() for w in _WORD.findall(kind)]
+    block = any(w.startswith(("block", "unit", "bottleneck")) for w in words)
+    return any(
+        w in {"residual", "resnet", "res"} or (w.startswith("res") and w[3:] in {"block", "unit"})
+        for w in words
+    ) and (block or "residual" in words or any(w in {"resblock", "resunit"} for w in words))
 
 
 def regions(run: Pass) -> dict[str, Region]:
@@ -55,6 +68,13 @@ def regions(run: Pass) -> dict[str, Region]:
         if entering and leaving and leaving[-1] in flow.live:
             found[path] = Region(path, tuple(nodes), entering[0], leaving[-1])
     return found
+
+
+def keeps_shape(region: Region, run: Pass) -> bool:
+    """Whether what leaves the region has the shape of what enters, and is another value."""
+    sizes = run.flow.value(region.entry).shape
+    same = sizes == run.flow.value(region.exit).shape
+    return same and len(sizes) > 1 and region.entry != region.exit
 
 
 def spanned(region: Region, run: Pass) -> bool:

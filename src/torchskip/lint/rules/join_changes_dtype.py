@@ -39,8 +39,9 @@ _FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     """Joins of two floating dtypes, in the model's own precision and in half."""
-    yield from _mixed(evidence.eval, "", "error")
-    if _makes_floats(evidence.eval):
+    own = list(_mixed(evidence.eval, "", "error"))
+    yield from own
+    if not own and _makes_floats(evidence.eval):
         yield from _mixed(evidence.half, " when the model runs in bfloat16", "warning")
 
 
@@ -51,7 +52,8 @@ def _mixed(run: Pass, when: str, severity: Severity) -> Iterator[Finding]:
         if len(types) < 2 or not join.node.outputs:
             continue
         result = join.node.outputs[0]
-        if any(not flow.value(v).shape for v in join.values) or _cast_back(run, result):
+        kept = flow.value(join.split).dtype == flow.value(result).dtype
+        if kept or any(not flow.value(v).shape for v in join.values) or _cast_back(run, result):
             continue
         if not any(is_layer(n) for v in join.values for n in flow.nodes_between(join.split, v)):
             continue
@@ -67,17 +69,18 @@ def _mixed(run: Pass, when: str, severity: Severity) -> Iterator[Finding]:
 
 
 def _cast_back(run: Pass, value: int) -> bool:
-    """Whether what becomes of the sum is cast again before any layer: an island of precision."""
-    todo, steps = [value], 0
-    while todo and steps < 8:
-        here = todo.pop()
-        for node in run.flow.reads(here):
-            steps += 1
-            if name(node) == "_to_copy":
-                return True
-            if not is_layer(node):
-                todo.extend(node.outputs[:1])
-    return False
+    """Whether the sum is cast before any layer on every way: an island of precision."""
+    flow = run.flow
+    todo = [value]
+    for here in todo:
+        if here in flow.graph.outputs:
+            return False
+        for node in flow.reads(here):
+            if is_layer(node):
+                return False
+            if name(node) != "_to_copy":
+                todo += [v for v in node.outputs[:1] if v not in todo]
+    return True
 
 
 def _makes_floats(run: Pass) -> bool:

@@ -36,7 +36,7 @@ from torchskip.graph import Module, Source
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, name
-from torchskip.lint.regions import Region, below, bridged, regions, spanned
+from torchskip.lint.regions import Region, below, bridged, keeps_shape, regions, says_residual, spanned
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import shape
 
@@ -50,7 +50,6 @@ _FLAG = re.compile(
     r"(_?(connect|connection|connections|block|blocks|units?))?",
     re.I,
 )
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+")
 _ADD = (Mend("add the block's input to its result"),)
 
 
@@ -65,12 +64,6 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             found.add(finding.module)
             yield finding
     yield from _flags(evidence)
-
-
-def _keeps_shape(evidence: Evidence, region: Region) -> bool:
-    flow = evidence.eval.flow
-    sizes = flow.value(region.entry).shape
-    return len(sizes) > 1 and sizes == flow.value(region.exit).shape and region.entry != region.exit
 
 
 def _siblings(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
@@ -132,11 +125,11 @@ def _named(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
     run = evidence.eval
     for path, region in known.items():
         module = evidence.modules.get(path)
-        if module is None or not _is_residual(module.type) or region.layers < 2:
+        if module is None or not says_residual(module.type) or region.layers < 2:
             continue
         if any(value is False and _FLAG.fullmatch(flag) for flag, value in module.attributes):
             continue  # its configuration says so: `has_skip=False`
-        if not _keeps_shape(evidence, region) or bridged(region, run):
+        if not keeps_shape(region, run) or bridged(region, run):
             continue
         if any(
             name(n) in ADDS | CONCATS | PRODUCTS and len(set(n.inputs)) > 1 for n in region.nodes
@@ -150,16 +143,6 @@ def _named(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
             source=_place(module, region),
             mends=_ADD,
         )
-
-
-def _is_residual(kind: str) -> bool:
-    """Whether a class name says residual block: ``ResBlock``, ``ResnetBlock``, ``ResidualUnit``."""
-    words = [w.lower() for w in _WORD.findall(kind)]
-    block = any(w.startswith(("block", "unit", "bottleneck")) for w in words)
-    return any(
-        w in {"residual", "resnet", "res"} or (w.startswith("res") and w[3:] in {"block", "unit"})
-        for w in words
-    ) and (block or "residual" in words or any(w in {"resblock", "resunit"} for w in words))
 
 
 def _unread(evidence: Evidence) -> Iterator[Finding]:

@@ -103,7 +103,13 @@ def _judge(evidence: Evidence, run: Pass, join: Join) -> Iterator[Finding]:
             arms=arms,
             mends=(Mend(f"let that arm end with {full[2]} features"),),
         )
-    elif min(stretched) >= 2 and not weighted and others and not _normalised(small_way):
+    elif (
+        min(stretched) >= 2
+        and not weighted
+        and others
+        and not _normalised(small_way)
+        and not _put_back(flow, small, large)
+    ):
         yield RULE.at(
             join.node,
             f"the shortcut {shape(sizes)} holds no layer and is stretched over the branch "
@@ -136,10 +142,26 @@ def _normalised(nodes: tuple[object, ...]) -> bool:
     return any(is_norm(node) for node in nodes)  # type: ignore[arg-type]
 
 
-def _one_output(flow: Flow, value: int) -> bool:
-    """Whether a linear layer with one output made the value."""
+def _put_back(flow: Flow, small: int, large: int) -> bool:
+    """Whether the branch took the value off first: ``f(x - mean) + mean``."""
+    value = _plain(flow, small)
+    return any(
+        name(node) in {"sub", "rsub"} and value in {_plain(flow, v) for v in node.inputs}
+        for node in flow.nodes_between(value, large)
+    )
+
+
+def _plain(flow: Flow, value: int) -> int:
+    """The value behind changes of form."""
     while (maker := flow.producer(value)) and name(maker) in FORMS and len(maker.inputs) == 1:
         value = maker.inputs[0]
+    return value
+
+
+def _one_output(flow: Flow, value: int) -> bool:
+    """Whether a linear layer with one output made the value."""
+    value = _plain(flow, value)
+    maker = flow.producer(value)
     return (
         maker is not None
         and name(maker) in {"addmm", "mm", "bmm", "linear"}

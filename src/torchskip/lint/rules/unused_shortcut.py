@@ -92,7 +92,7 @@ def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
     idle = {p for path in holding for p in _above(path)} - runs
     for path in sorted(idle):
         parent, _, word = path.rpartition(".")
-        if path in named or not parent or parent in idle or not {path, parent} <= modules.keys():
+        if path in named or parent in idle or not {path, parent} <= modules.keys():
             continue
         module, above = modules[path], modules[parent]
         if above.type == "ModuleList":
@@ -209,8 +209,9 @@ def _could_bridge(evidence: Evidence, block: str, path: str) -> bool:
     if not weights or ends is None:
         return False
     first, last = weights[0].shape, weights[-1].shape
+    axis = 1 if len(first) > 2 else -1  # a linear layer maps the last axis
     grouped = len(first) > 2 and first[1] == 1
-    bridges = (first[1] == ends[0] or grouped) and last[0] == ends[1]
+    bridges = (first[1] == ends[0][axis] or grouped) and last[0] == ends[1][axis]
     word = path.rpartition(".")[2]
     one_by_one = all(size == 1 for size in first[2:]) and len(first) > 2
     return bridges and (bool(_NAMED.search(word)) or one_by_one)
@@ -225,8 +226,8 @@ def _is_norm(evidence: Evidence, path: str) -> bool:
     return bool(shapes) and all(len(shape) == 1 for shape in shapes)
 
 
-def _ends(flow: Flow, block: str) -> tuple[int, int] | None:
-    """Channels of the first value that comes into the block and of the last that leaves it."""
+def _ends(flow: Flow, block: str) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Shapes of the first value that comes into the block and of the last that leaves it."""
     inside = [
         n
         for n in flow.graph.nodes
@@ -246,4 +247,4 @@ def _ends(flow: Flow, block: str) -> tuple[int, int] | None:
     if not entering or not leaving:
         return None
     first, last = flow.value(entering[0]).shape, flow.value(leaving[-1]).shape
-    return (first[1], last[1]) if len(first) > 1 and len(last) > 1 else None
+    return (first, last) if len(first) > 1 and len(last) > 1 else None

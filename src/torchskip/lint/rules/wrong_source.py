@@ -32,12 +32,15 @@ from collections.abc import Iterator
 from torchskip.graph import SkipPath
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.flow import Flow
+from torchskip.lint.levels import foreign_levels, repeated_levels
 from torchskip.lint.ops import is_layer, is_norm
-from torchskip.lint.regions import below, regions
+from torchskip.lint.regions import below, keeps_shape, regions, says_residual
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, shape
 
 RULE = Rule("TS204", "wrong-source", "warning", __doc__)
+_PUBLISHED = frozenset({"BasicBlock", "Bottleneck"})  # He et al., 2015
 _SHORTCUT = re.compile(r"short_?cut|skip|down_?sample|identity|residual", re.I)
 
 
@@ -47,6 +50,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         yield from _late(evidence)
         yield from _levels(evidence)
         yield from _stale(evidence)
+        yield from _inside(evidence)
 
 
 def _late(evidence: Evidence) -> Iterator[Finding]:
@@ -82,8 +86,33 @@ def _late(evidence: Evidence) -> Iterator[Finding]:
                 )
 
 
+def _inside(evidence: Evidence) -> Iterator[Finding]:
+    """Residual blocks whose one sum starts behind their first layers, which keep the shape."""
+    run = evidence.eval
+    flow = run.flow
+    for region in regions(run).values():
+        kind = evidence.modules[region.path].type
+        if not (says_residual(kind) or kind in _PUBLISHED) or not keeps_shape(region, run):
+            continue
+        own = {n.index for n in region.nodes}
+        sums = [s for s in run.skips if s.join in own and s.live and s.merge == "add"]
+        if len(sums) != 1 or run.graph.nodes[sums[0].join].module != region.path:
+            continue
+        split, join = sums[0].split, run.graph.nodes[sums[0].join]
+        first = [n for n in flow.nodes_between(region.entry, split) if is_layer(n)]
+        last = [n for n in flow.nodes_between(join.outputs[0], region.exit) if is_layer(n)]
+        if first and not last and flow.value(split).shape == flow.value(region.entry).shape:
+            yield RULE.at(
+                join,
+                f"the shortcut of {kind} starts behind {called(first[-1])}: nothing bypasses "
+                f"that layer, and the block's input {shape(flow.value(split).shape)} is not added",
+                join=join.source,
+                mends=(Mend("save the shortcut before the first layer"),),
+            )
+
+
 def _stale(evidence: Evidence) -> Iterator[Finding]:
-    """Pre-normalised halves of one block that both add to the block's input."""
+    """Normalised halves of one block that both add to the block's input."""
     run = evidence.eval
     flow, graph = run.flow, run.graph
     before: dict[tuple[int, str, int], list[SkipPath]] = {}
@@ -94,11 +123,11 @@ def _stale(evidence: Evidence) -> Iterator[Finding]:
         earlier = before.setdefault((skip.split, join.module, join.call), [])
         for first in earlier[-1:]:
             total = graph.nodes[first.join].outputs[0]
-            readers = [n for n in flow.reads(total) if n.index <= skip.join]
             enters = any(is_norm(n) and n.index < first.join for n in flow.reads(skip.split))
-            if not enters or not readers or not all(map(is_norm, readers)):
+            leaves = _normed(flow, join.outputs[0])
+            if not _normed(flow, total) or not (enters or leaves):
                 continue
-            if len(readers) == len(flow.readers[total]) and flow.depends(join.outputs[0], total):
+            if flow.depends(join.outputs[0], total):
                 yield RULE.at(
                     join,
                     f"the second sum adds to the block's input {shape(flow.value(total).shape)} "
@@ -110,42 +139,22 @@ def _stale(evidence: Evidence) -> Iterator[Finding]:
         earlier.append(skip)
 
 
+def _normed(flow: Flow, total: int) -> bool:
+    """Whether a normalisation is all that reads a sum."""
+    return bool(flow.readers[total]) and all(map(is_norm, flow.reads(total)))
+
+
 def _levels(evidence: Evidence) -> Iterator[Finding]:
+    """Decoder levels that read a feature of another level of the encoder."""
     run = evidence.eval
-    flow, graph = run.flow, run.graph
-    decoders = [s for s in run.skips if s.kind in {"long", "concat", "dense"} and s.live]
-    used: dict[int, list[int]] = {}
-    for skip in decoders:
-        used.setdefault(skip.split, []).append(skip.join)
-    for skip in decoders:
-        if len(used[skip.split]) < 2:
-            continue
-        for arm in skip.arms:
-            nodes = [graph.nodes[i] for i in arm.nodes]
-            enlarged = flow.value(arm.values[-1]).shape[2:] > flow.value(skip.split).shape[2:]
-            if arm.role != "shortcut" or not enlarged:
-                continue
-            if any(is_layer(n) for n in nodes):
-                continue
-            target = flow.value(arm.values[-1]).shape
-            own = _own_level(evidence, skip.split, target)
-            if own is not None and own not in used:
-                yield RULE.at(
-                    graph.nodes[skip.join],
-                    f"the skip is a feature of another level, {shape(flow.value(skip.split).shape)}"
-                    f" resized to {shape(target)}, which another level reads too; the encoder's "
-                    f"own {shape(flow.value(own).shape)} is read by no skip",
-                    mends=(Mend("join the encoder's feature of this level"),),
-                )
-
-
-def _own_level(evidence: Evidence, split: int, target: tuple[int, ...]) -> int | None:
-    """The last value of the target's size on the way to the split."""
-    flow = evidence.eval.flow
-    found = None
-    for start in evidence.eval.graph.inputs:
-        if flow.depends(split, start):
-            for _, value in flow.longest(start, split):
-                if flow.value(value).shape[2:] == target[2:]:
-                    found = value
-    return found
+    for level in (*foreign_levels(run), *repeated_levels(run)):
+        split, own, total = (
+            shape(run.flow.value(v).shape)
+            for v in (level.skip.split, level.own, run.graph.nodes[level.skip.join].outputs[0])
+        )
+        yield RULE.at(
+            run.graph.nodes[level.skip.join],
+            f"the skip into {total} is the encoder's {split}, a feature of another level or one "
+            f"that is joined before; the encoder's {own} is read by no skip",
+            mends=(Mend("join the encoder's feature of this level"),),
+        )
