@@ -75,9 +75,7 @@ class Names(TorchFunctionMode):
             through = sorted(names.keys() & set(_targets(place)))
             for older in names.keys() - set(through) if through else ():
                 item, written = names[older], names[through[0]]
-                held = _Held(
-                    frame, item, set(), written, through[0], write, read=item is written
-                )
+                held = _Held(frame, item, set(), written, through[0], write, read=item is written)
                 self._held.setdefault((id(frame), id(item)), held).older.add(older)
 
     def _read(self, name: str, tensors: list[Tensor], start: FrameType | None) -> None:
@@ -87,19 +85,19 @@ class Names(TorchFunctionMode):
             return
         frame = next(_frames(start), None)
         for tensor in tensors:
-            held = self._held.get((id(frame), id(tensor)))
-            place = _place(frame) if held and frame else None
-            if held and held.read and place:
+            known = self._held.get((id(frame), id(tensor)))
+            place = _place(frame) if known and frame else None
+            if known and known.read and place:
                 self.found += [
-                    Renamed(n, held.through, held.write, place)
+                    Renamed(n, known.through, known.write, place)
                     for n in _operands(place)
-                    if n in held.older
+                    if n in known.older
                 ]
 
 
 def _writes(name: str, kwargs: dict[str, Any]) -> bool:
     if name.startswith("__"):
-        return name == "__setitem__" or name.startswith("__i") and name != "__invert__"
+        return name == "__setitem__" or (name.startswith("__i") and name != "__invert__")
     return name.endswith("_") or kwargs.get("inplace") is True
 
 

@@ -56,6 +56,5 @@ def outside(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> fro
     return frozenset(
         line
         for line, read in first.items()
-        if len(read) != len(second.get(line, ()))
-        or not all(map(torch.equal, read, second[line]))
+        if len(read) != len(second.get(line, ())) or not all(map(torch.equal, read, second[line]))
     )

@@ -54,13 +54,12 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         return
     for join in joins(run, ADDS, CONCATS):
         yield from _judge(run, join)
+    yield from _strangers(evidence)
     yield from _outside(evidence)
 
 
-def _outside(evidence: Evidence) -> Iterator[Finding]:
-    """Arms that leave torch: operands without origin that another input changes, and layers that
-    move the output although no operation of torch leads from them to it.
-    """
+def _strangers(evidence: Evidence) -> Iterator[Finding]:
+    """Operands of a join that no operation of torch made, and yet another input changes."""
     for node in evidence.eval.graph.nodes:
         arms = [c for c in node.constants if not c.names and len(c.shape) > 1]
         if name(node) not in ADDS | CONCATS or not node.outputs or node.source is None:
@@ -73,6 +72,10 @@ def _outside(evidence: Evidence) -> Iterator[Finding]:
                 "torch (numpy, a list, a new tensor): no gradient comes back through it",
                 mends=_STAY,
             )
+
+
+def _outside(evidence: Evidence) -> Iterator[Finding]:
+    """Layers that move the output although no operation of torch leads from them to it."""
     for end in dead_ends(evidence.eval):
         names = end.parameters
         if names and evidence.influences(names[:4]):

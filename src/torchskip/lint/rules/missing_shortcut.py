@@ -36,7 +36,15 @@ from torchskip.graph import Module, Source
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, name
-from torchskip.lint.regions import Region, below, bridged, keeps_shape, regions, says_residual, spanned
+from torchskip.lint.regions import (
+    Region,
+    below,
+    bridged,
+    keeps_shape,
+    regions,
+    says_residual,
+    spanned,
+)
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import shape
 

@@ -75,12 +75,13 @@ def _renamed(
         here = [w for w in writers if w.source and _line_of(w.source) == _line_of(found.write)]
         if not here or any(_place(w) in named for w in here):
             continue
+        text = f"copy before writing: `{found.through} = {found.name}.clone()`"
         yield RULE.at(
             here[0],
             f"{called(here[0])} writes in place to {found.through!r}, and {found.name!r}, which "
-            f"is joined afterwards, is the same memory: the shortcut is overwritten",
+            "is joined afterwards, is the same memory: the shortcut is overwritten",
             join=found.join,
-            mends=(Mend(f"copy first, `{found.through} = {found.name}.clone()`, or write out of place"),),
+            mends=(Mend(text),),
         )
 
 
