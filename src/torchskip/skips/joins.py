@@ -182,9 +182,14 @@ def _assigned(flow: Flow, node: Node) -> Join | None:
 
 
 def _copied(flow: Flow, value: int) -> int | None:
-    """Return what ``view.copy_(source)`` put into `value`, unless it came from there."""
+    """Return what ``view.copy_(source)`` put into `value`, unless it came from there.
+
+    A constant, as in ``y[:, 0] = 0``, is no value.
+    """
     n = flow.producer[value]
     if n is None or flow.names[n] != "copy" or not flow.graph.nodes[n].inplace:
+        return None
+    if not flow.graph.nodes[n].inputs:
         return None
     source = flow.graph.nodes[n].inputs[0]
     inside = flow.graph.values[source].memory == flow.graph.values[value].memory

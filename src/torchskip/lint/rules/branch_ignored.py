@@ -33,6 +33,7 @@ from torchskip.graph import Node
 from torchskip.lint.dead import DeadEnd, dead_ends
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.flow import Flow
 from torchskip.lint.joins import join_of, way
 from torchskip.lint.ops import ADDS, CONCATS, SQUASHES, is_layer, is_norm, name
 from torchskip.lint.regions import below
@@ -96,19 +97,36 @@ def _could_join(evidence: Evidence, end: DeadEnd) -> bool:
     """
     flow = evidence.eval.flow
     sizes = flow.value(end.sink.outputs[0]).shape
-    gate, summed = name(end.sink) in SQUASHES, name(end.sink) in ADDS
+    if any(_goes_on(flow, end, v) for v in _replaced(flow, end)):
+        return True
+    gate = name(end.sink) in SQUASHES
     scope = "" if gate else _caller(evidence, end.sink.module)
     for node in evidence.eval.graph.nodes[end.nodes[0].index :]:
         if not below(node.module, scope) or not any(v in flow.live for v in node.outputs):
             continue
-        for value in node.inputs:
+        for value in set(node.inputs) & flow.live - set(end.sink.inputs):
             other = flow.value(value).shape
-            if value not in flow.live or (sizes != other and not (gate and _scales(sizes, other))):
-                continue
-            # What a sum adds goes on in its place when it is read after the sum.
-            if value not in end.sink.inputs or (summed and node.index > end.sink.index):
+            if sizes == other or (gate and _scales(sizes, other)):
                 return True
     return _is_stage(evidence, end)
+
+
+def _replaced(flow: Flow, end: DeadEnd) -> Iterator[int]:
+    """Values of the result's shape in whose place it would be: what a sum adds, what came in."""
+    sizes = flow.value(end.sink.outputs[0]).shape
+    made = {v for node in end.nodes for v in node.outputs}
+    came = [v for node in end.nodes for v in node.inputs if v not in made]
+    for value in came if name(end.sink) in ADDS or len(set(came)) == 1 else ():
+        if flow.value(value).shape == sizes:
+            yield value
+
+
+def _goes_on(flow: Flow, end: DeadEnd, value: int) -> bool:
+    """Whether the model returns a value, or reads it after the result is there."""
+    return value in flow.graph.outputs or any(
+        n.index > end.sink.index and any(v in flow.live for v in n.outputs)
+        for n in flow.reads(value)
+    )
 
 
 def _caller(evidence: Evidence, path: str) -> str:

@@ -53,7 +53,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     unused = _unused(evidence)
     named: set[str] = set()
     for block, paths in unused.items():
-        fits = [p for p in paths if _could_bridge(evidence, block, p)]
+        fuses = [p for p in paths if _could_fuse(evidence, block, p)]
+        fits = [p for p in paths if p in fuses or _could_bridge(evidence, block, p)]
         if not fits:
             continue
         # Normalisations that would follow the projection belong to it.
@@ -65,18 +66,22 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         weights = sum(
             1 for p in graph.parameters if any(p.name.startswith(path + ".") for path in group)
         )
-        effect = "its shortcut is the identity" if joined else "it has no shortcut"
+        effect, mend = "it has no shortcut", "call it in forward and add its result"
+        if fits == fuses:
+            effect, mend = (
+                "the arms are added",
+                "call it on their concatenation, or do not build it",
+            )
+        elif joined:
+            effect = "its shortcut is the identity"
+            mend = "build it only where channels or size change"
         yield RULE.at(
             None,
             f"{listed(map(repr, names))} of {module.type} never run: {effect}, and "
             f"{plural(weights, 'tensor')} of parameters and statistics are never trained",
             module=block,
             source=module.source,
-            mends=(
-                Mend("call it in forward and add its result")
-                if not joined
-                else Mend("build it only where channels or size change"),
-            ),
+            mends=(Mend(mend),),
         )
     if evidence.train.graph.failure is None:
         yield from _gaps(evidence, named)
@@ -200,21 +205,50 @@ def _unused(evidence: Evidence) -> dict[str, list[str]]:
 
 def _could_bridge(evidence: Evidence, block: str, path: str) -> bool:
     """Whether the unused layer maps the block's input channels to its output channels."""
-    weights = [
-        p
-        for p in evidence.eval.graph.parameters
-        if p.name.startswith(path + ".") and not p.buffer and len(p.shape) > 1
-    ]
+    weights = _weights(evidence, path)
     ends = _ends(evidence.eval.flow, block)
     if not weights or ends is None:
         return False
-    first, last = weights[0].shape, weights[-1].shape
+    first, last = weights[0], weights[-1]
     axis = 1 if len(first) > 2 else -1  # a linear layer maps the last axis
     grouped = len(first) > 2 and first[1] == 1
     bridges = (first[1] == ends[0][axis] or grouped) and last[0] == ends[1][axis]
     word = path.rpartition(".")[2]
-    one_by_one = all(size == 1 for size in first[2:]) and len(first) > 2
-    return bridges and (bool(_NAMED.search(word)) or one_by_one)
+    return bridges and (bool(_NAMED.search(word)) or _pointwise(first))
+
+
+def _could_fuse(evidence: Evidence, block: str, path: str) -> bool:
+    """Whether the unused layer takes the channels of both arms of a sum in the block to the sum's.
+
+    It was built for their concatenation.
+    """
+    weights, flow = _weights(evidence, path), evidence.eval.flow
+    if not weights or not _pointwise(weights[0]):
+        return False
+    sums = [
+        node
+        for node in flow.graph.nodes
+        if node.module == block and name(node) in ADDS and len(node.inputs) == 2 and node.outputs
+    ]
+    return any(
+        weights[0][1] == sum(flow.value(v).shape[1] for v in node.inputs)
+        and weights[-1][0] == flow.value(node.outputs[0]).shape[1]
+        for node in sums
+    )
+
+
+def _weights(evidence: Evidence, path: str) -> list[tuple[int, ...]]:
+    """Shapes of a module's weights, without biases."""
+    return [
+        p.shape
+        for p in evidence.eval.graph.parameters
+        if p.name.startswith(path + ".") and not p.buffer and len(p.shape) > 1
+    ]
+
+
+def _pointwise(weight: tuple[int, ...]) -> bool:
+    """Whether a convolution's weight is of size 1 along every axis."""
+    return len(weight) > 2 and all(size == 1 for size in weight[2:])
 
 
 def _is_norm(evidence: Evidence, path: str) -> bool:

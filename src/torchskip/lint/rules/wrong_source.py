@@ -34,7 +34,7 @@ from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.levels import foreign_levels, repeated_levels
-from torchskip.lint.ops import is_layer, is_norm
+from torchskip.lint.ops import ADDS, is_layer, is_norm, name
 from torchskip.lint.regions import below, keeps_shape, regions, says_residual
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, shape
@@ -51,6 +51,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         yield from _levels(evidence)
         yield from _stale(evidence)
         yield from _inside(evidence)
+        yield from _own_norm(evidence)
 
 
 def _late(evidence: Evidence) -> Iterator[Finding]:
@@ -109,6 +110,26 @@ def _inside(evidence: Evidence) -> Iterator[Finding]:
                 join=join.source,
                 mends=(Mend("save the shortcut before the first layer"),),
             )
+
+
+def _own_norm(evidence: Evidence) -> Iterator[Finding]:
+    """Sums of a branch's result and its own normalisation."""
+    run = evidence.eval
+    flow = run.flow
+    for node in run.graph.nodes:
+        if name(node) not in ADDS or len(set(node.inputs)) != 2 or not node.outputs:
+            continue
+        for one, other in (node.inputs, node.inputs[::-1]):
+            norm, maker = flow.producer(other), flow.producer(one)
+            if norm is None or not is_norm(norm) or norm.inputs[:1] != (one,) or maker is None:
+                continue
+            if is_layer(maker) and below(maker.module, node.module):
+                yield RULE.at(
+                    node,
+                    f"{called(norm)} reads the branch's result {shape(flow.value(one).shape)}, to "
+                    "which it is added: the block's input has no way around the layers",
+                    mends=(Mend("normalise and add the block's input"),),
+                )
 
 
 def _stale(evidence: Evidence) -> Iterator[Finding]:
