@@ -1,6 +1,19 @@
 """The bug corpus: real faults of public skip connections, restated, each with its mended twin."""
 
-from . import detached, droppath, gradient_designs, inplace, joins, placement, unused, wiring
+from . import (
+    detached,
+    droppath,
+    dropped,
+    gradient_designs,
+    inplace,
+    joins,
+    lookalikes,
+    placement,
+    renamed,
+    sources,
+    unused,
+    wiring,
+)
 from .case import Case, Clean
 from .clean import CLEAN as PUBLISHED
 
@@ -12,7 +25,10 @@ CASES: tuple[Case, ...] = (
     *droppath.CASES,
     *wiring.CASES,
     *placement.CASES,
+    *renamed.CASES,
+    *dropped.CASES,
+    *sources.CASES,
 )
-CLEAN: tuple[Clean, ...] = (*PUBLISHED, *gradient_designs.CLEAN)
+CLEAN: tuple[Clean, ...] = (*PUBLISHED, *gradient_designs.CLEAN, *lookalikes.CLEAN)
 
 __all__ = ["CASES", "CLEAN", "Case", "Clean"]

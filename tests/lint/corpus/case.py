@@ -60,3 +60,8 @@ def maker(
 ) -> Maker:
     """A maker of a small network with `times` copies of the block."""
     return lambda: net(*(block(*args, **kwargs) for _ in range(times)))
+
+
+def pair(block: Callable[..., nn.Module], **kwargs: int) -> tuple[Maker, Maker]:
+    """Makers of the fault and of its mended twin, for a block that takes which one to be."""
+    return maker(block, False, **kwargs), maker(block, True, **kwargs)

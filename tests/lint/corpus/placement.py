@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .case import Case, conv, maker, net
+from .case import Case, conv, net, pair
 
 TOKENS = ((2, 5, 8),)
 
@@ -257,10 +257,6 @@ class Unscaled(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv(x)
         return x + (self.gamma * y if self.mended else y)
-
-
-def pair(block: type[nn.Module], **kwargs: int):  # type: ignore[no-untyped-def]
-    return maker(block, False, **kwargs), maker(block, True, **kwargs)
 
 
 CASES = (
