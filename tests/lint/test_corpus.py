@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from corpus import CASES, CLEAN, gradient_designs
+from corpus import CASES, CLEAN, gradient_designs, lookalikes
 
 from torchskip.lint.check import check
 
@@ -29,8 +29,10 @@ def test_a_correct_model_has_no_error(clean):
     assert [f for f in report.findings if f.severity == "error"] == [], clean.why
 
 
-@pytest.mark.parametrize("clean", gradient_designs.CLEAN, ids=lambda c: c.name)
-def test_a_cut_on_purpose_has_no_warning(clean):
+@pytest.mark.parametrize(
+    "clean", [*gradient_designs.CLEAN, *lookalikes.CLEAN], ids=lambda c: c.name
+)
+def test_what_is_meant_has_no_warning(clean):
     torch.manual_seed(0)
     report = check(clean.model(), *clean.example(), select=["TS1", "TS2"])
     assert [f for f in report.findings if f.severity != "note"] == [], clean.why

@@ -135,12 +135,13 @@ class FullPrecisionStream(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.norm, self.a, self.b = nn.LayerNorm(8), nn.Linear(8, 8), nn.Linear(8, 8)
+        self.norms = nn.ModuleList([nn.LayerNorm(8), nn.LayerNorm(8)])
+        self.layers = nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 8)])
 
     def forward(self, x: Tensor) -> Tensor:
         stream = x.float()
-        for layer in (self.a, self.b):
-            stream = stream + layer(self.norm(stream.to(layer.weight.dtype)))
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            stream = stream + layer(norm(stream.to(layer.weight.dtype)))
         return stream.to(x.dtype)
 
 
@@ -168,22 +169,6 @@ class NoiseOfNumpy(nn.Module):
         return self.conv(x) + torch.from_numpy(ramp).expand(x.shape) * 1
 
 
-class MemoryAlongside(nn.Module):
-    """The last layer's memory is not needed any more."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reads = nn.ModuleList([nn.Linear(16, 8) for _ in range(2)])
-        self.writes = nn.ModuleList([nn.Linear(16, 8) for _ in range(2)])
-
-    def forward(self, x: Tensor) -> Tensor:
-        memory = torch.zeros_like(x)
-        for read, write in zip(self.reads, self.writes, strict=True):
-            both = torch.cat([x, memory], -1)
-            x, memory = x + F.relu(read(both)), memory + torch.tanh(write(both))
-        return x
-
-
 CLEAN = (
     Clean("filled_through_views", "a buffer and two views of it", maker(FilledThroughViews)),
     Clean("one_name_for_two", "an alias in place of its original", maker(OneNameForTwo)),
@@ -196,5 +181,4 @@ CLEAN = (
     Clean("full_precision_stream", "Gu 2023, residual_in_fp32", FullPrecisionStream, TOKENS),
     Clean("downsampled", "a strided layer before the shortcut", maker(Downsampled, times=1)),
     Clean("noise_of_numpy", "a ramp made by numpy", maker(NoiseOfNumpy)),
-    Clean("memory_alongside", "two streams, one returned", MemoryAlongside, TOKENS),
 )

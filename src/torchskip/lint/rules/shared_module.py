@@ -87,10 +87,11 @@ def _lines(evidence: Evidence, reported: set[str]) -> Iterator[Finding]:
                     f"{path!r} normalises both arms of a sum: its statistics and its scale are a "
                     "compromise between two layers"
                 )
-            elif None in lines or lines[0] == lines[1]:
+            elif None in lines or not after.inputs:
                 continue
-            elif after.inputs and flow.depends(after.inputs[0], before.outputs[0]):
-                if _iterates(flow, owner, before, after):
+            elif flow.depends(after.inputs[0], before.outputs[0]):
+                # A loop shares its layer on purpose, and so does what comes before or after it.
+                if lines[0] == lines[1] or _iterates(flow, owner, before, after):
                     meant.add(owner)
                     break
                 text = (
