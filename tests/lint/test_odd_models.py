@@ -99,3 +99,30 @@ def test_a_stream_of_many_sums(first, twice):
 
     report = check(Net(forward, a=c2()), X)
     assert [f.code for f in report.findings if f.severity == "error"] == ["TS106"] * twice
+
+
+@pytest.mark.parametrize("only_training", [False, True])
+@pytest.mark.parametrize(
+    "stop",
+    [
+        lambda x, y: x + y,
+        lambda x, y: x - y,
+        lambda x, y: x * y,
+        lambda x, y: torch.cat([x, y], 1),
+        lambda x, y: torch.stack([x, y]),
+        lambda x, y: x.add_(y),
+        lambda x, y: x.copy_(y),
+        lambda x, y: x[:, :2].copy_(y),
+        lambda x, y: torch.where(x > 0, x, y),
+        lambda x, y: x.view(-1, 7),
+    ],
+    ids=["add", "sub", "mul", "cat", "stack", "add_", "copy_", "slice", "where", "view"],
+)
+def test_whatever_forward_stops_at_is_an_error_and_no_crash(stop, only_training):
+    def forward(self, x):
+        x = self.a(x)
+        y = self.b(x)[:, :, 1:]
+        return stop(x, y) if self.training or not only_training else x + self.b(x)
+
+    report = check(Net(forward, a=c2(), b=c2()), X)
+    assert {f.code for f in report.findings} & {"TS100", "TS101"}

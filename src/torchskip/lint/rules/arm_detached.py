@@ -94,6 +94,8 @@ def _sizes(evidence: Evidence, node: Node) -> tuple[int, ...]:
 
 def _judge(run: Pass, join: Join) -> Iterator[Finding]:
     flow = run.flow
+    if not join.node.outputs:
+        return
     if name(join.node) in _DIFFERENCES and _measures(flow, join.node.outputs[0]):
         return
     for value in join.values:
