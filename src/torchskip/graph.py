@@ -220,8 +220,10 @@ class Arm:
 class SkipPath:
     """A skip connection of a graph: two arms part at a value and meet in an operation.
 
-    `alignment` is the distance of the arms' centres in input pixels per spatial axis, None
-    where it cannot be derived. `live` says that the model's output depends on the join.
+    `alignment` is the distance of the arms' centres in the split's pixels per spatial axis, None
+    where it cannot be derived. `drift` is the farthest that the arms get apart where their
+    scales differ, so that the distance changes from pixel to pixel. `live` says that the model's
+    output depends on the join.
     """
 
     kind: Kind
@@ -232,3 +234,4 @@ class SkipPath:
     alignment: tuple[float, ...] | None = None
     live: bool = True
     notes: tuple[str, ...] = field(default=())
+    drift: float | None = None

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from corpus import CASES, CLEAN, gradient_designs, lookalikes
+from corpus import CASES, CLEAN, gradient_designs, lookalikes, training
 
 from torchskip.lint.check import check
 
@@ -30,7 +30,9 @@ def test_a_correct_model_has_no_error(clean):
 
 
 @pytest.mark.parametrize(
-    "clean", [*gradient_designs.CLEAN, *lookalikes.CLEAN], ids=lambda c: c.name
+    "clean",
+    [*gradient_designs.CLEAN, *lookalikes.CLEAN, *training.CLEAN],
+    ids=lambda c: c.name,
 )
 def test_what_is_meant_has_no_warning(clean):
     torch.manual_seed(0)

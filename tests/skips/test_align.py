@@ -126,7 +126,10 @@ def test_different_scales_have_no_distance() -> None:
     )
     _, (skip,) = skips_of(stretched)
     assert skip.alignment is None
-    assert skip.notes == ("the arms sample at different scales: 1 and 14/15",)
+    assert skip.notes == (
+        "the arms sample at different scales: 1 and 14/15, up to 0.5 pixels apart",
+    )
+    assert skip.drift == 0.5
 
 
 def test_attention_has_no_centre() -> None:

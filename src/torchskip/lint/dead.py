@@ -15,12 +15,13 @@ __all__ = ["DeadEnd", "dead_ends"]
 class DeadEnd:
     """An operation whose result nobody reads, and the operations that run only for it.
 
-    `parameters` are those that its layers and normalisations read and no other operation does.
+    `parameters` are those that it reads and no other operation does, `layers` what reads them.
     """
 
     sink: Node
     nodes: tuple[Node, ...]
     parameters: tuple[str, ...]
+    layers: int
 
 
 def dead_ends(run: Pass) -> tuple[DeadEnd, ...]:
@@ -34,6 +35,7 @@ def dead_ends(run: Pass) -> tuple[DeadEnd, ...]:
         if node.outputs and not any(value in flow.live for value in node.outputs)
     }
     alive = {n for node in graph.nodes if node.index not in dead for n in _names(node)}
+    alive |= {p.name for p in graph.parameters if p.buffer}
     ends: list[DeadEnd] = []
     for node in dead.values():
         if name(node) in BACKSTAGE or node.op == "torchskip.alias":
@@ -47,11 +49,10 @@ def dead_ends(run: Pass) -> tuple[DeadEnd, ...]:
                 if maker in dead and maker not in found:
                     found[maker] = dead[maker]
                     todo.append(dead[maker])
-        weighted = [other for other in found.values() if is_layer(other) or is_norm(other)]
-        names = {n for other in weighted for n in _names(other)}
-        ends.append(
-            DeadEnd(node, tuple(found[i] for i in sorted(found)), tuple(sorted(names - alive)))
-        )
+        nodes = tuple(found[i] for i in sorted(found))
+        names = tuple(sorted({n for other in nodes for n in _names(other)} - alive))
+        layers = sum(is_layer(n) or is_norm(n) or bool(_names(n) - alive) for n in nodes)
+        ends.append(DeadEnd(node, nodes, names, layers))
     return tuple(ends)
 
 

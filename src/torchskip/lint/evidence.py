@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
-from torchskip.graph import Graph, Module, Parameter, SkipPath, Source
+from torchskip.graph import Graph, Module, Parameter, SkipPath
+from torchskip.lint.facts import Body, Draws, Loose, Place, Real, Renamed, Stray
 from torchskip.lint.flow import Flow
 
-__all__ = ["Body", "Evidence", "Gradient", "Pass", "Probes", "Real", "Renamed", "Trial"]
-
-Gradient = Literal["flows", "zero", "missing", "nonfinite", "frozen"]
+__all__ = ["Evidence", "Pass", "Probes", "Trial"]
 
 
 class Pass:
@@ -45,67 +43,30 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Real:
-    """A small forward and backward with numbers, in training mode.
-
-    `gradients` says for each parameter what came back from a random projection of all
-    outputs. `forward` and `backward` hold the message of what was raised, empty when nothing.
-    `scales` are the standard deviations of the outputs of each module's first call, in order.
-    """
-
-    shapes: tuple[tuple[int, ...], ...]
-    gradients: Mapping[str, Gradient]
-    forward: str = ""
-    backward: str = ""
-    scales: tuple[tuple[str, float], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """What the source of a module's forward says that no graph shows.
-
-    `unread` are names assigned and never read, with their lines.
-    """
-
-    module: str
-    type: str
-    file: str
-    line: int
-    unread: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Renamed:
-    """A tensor written in place as `through` and joined as `name`, a name it had before."""
-
-    name: str
-    through: str
-    write: Source
-    join: Source
-
-
-@dataclass(frozen=True, slots=True)
 class Probes:
     """The extra runs, each called at most once."""
 
     train: Callable[[], tuple[Graph, int | None]]
-    sizes: Callable[[], Iterator[tuple[tuple[tuple[int, ...], ...], Graph]]]
+    sizes: Callable[[bool], Iterator[tuple[tuple[tuple[int, ...], ...], Graph]]]
     real: Callable[[], Real | None]
     outplace: Callable[[bool], Graph | None]
-    half: Callable[[], Graph]
+    half: Callable[[bool], Graph]
     influence: Callable[[tuple[str, ...]], frozenset[str]]
     bodies: Callable[[], tuple[Body, ...]]
     find: Callable[[Graph], tuple[SkipPath, ...]]
     outplace_difference: Callable[[], float | None] = lambda: None
-    expectation: Callable[[str, tuple[int, ...]], float | None] = lambda path, shape: None
+    drawn: Callable[[Place, int, bool], Draws | None] = lambda place, rank, training: None
     renamed: Callable[[], tuple[Renamed, ...]] = tuple
     outside: Callable[[], frozenset[tuple[str, int]]] = frozenset
     unstable: Callable[[], bool] = lambda: False
     reaches_input: Callable[[], bool] = lambda: False
     kept_outside: Callable[[], bool] = lambda: False
     other_batch: Callable[[], Graph | None] = lambda: None
-    resting: Callable[[], Real | None] = lambda: None
+    single: Callable[[], Graph | None] = lambda: None
+    learning: Callable[[], frozenset[str] | None] = lambda: None
     registered: Callable[[], tuple[tuple[str, ...], ...]] = lambda: ()
+    loose: Callable[[], tuple[Loose, ...]] = lambda: ()
+    strays: Callable[[], tuple[Stray, ...]] = lambda: ()
 
 
 class Evidence:
@@ -136,14 +97,20 @@ class Evidence:
         graph = self._probes.other_batch()
         return None if graph is None else Pass(graph, self._probes.find)
 
+    @cached_property
+    def single(self) -> Pass | None:
+        """The evaluation pass with a batch of one; None where that is the example's."""
+        graph = self._probes.single()
+        return None if graph is None else Pass(graph, self._probes.find)
+
     @property
     def passes(self) -> tuple[Pass, ...]:
         """Evaluation, then training."""
         return (self.eval, self.train)
 
-    def sizes(self) -> Iterator[Trial]:
-        """Passes with neighbouring input sizes in evaluation mode: those that fail."""
-        for shapes, graph in self._probes.sizes():
+    def sizes(self, *, doubled: bool = False) -> Iterator[Trial]:
+        """Passes with neighbouring input sizes, or the doubled one, in evaluation mode."""
+        for shapes, graph in self._probes.sizes(doubled):
             yield Trial(shapes, Pass(graph, self._probes.find))
 
     @cached_property
@@ -152,10 +119,9 @@ class Evidence:
         return self._probes.real()
 
     @cached_property
-    def resting(self) -> Mapping[str, Gradient]:
-        """The gradients of the same pass in evaluation mode, where nothing is dropped at random."""
-        found = self._probes.resting()
-        return {} if found is None else found.gradients
+    def learning(self) -> frozenset[str] | None:
+        """Parameters that receive a gradient within some steps of training; None if not tried."""
+        return self._probes.learning()
 
     @cached_property
     def outplace(self) -> Pass | None:
@@ -180,15 +146,20 @@ class Evidence:
     @cached_property
     def half(self) -> Pass:
         """The evaluation pass in bfloat16."""
-        return Pass(self._probes.half(), self._probes.find)
+        return Pass(self._probes.half(True), self._probes.find)
+
+    @cached_property
+    def half_larger(self) -> Pass:
+        """The same at the first neighbouring size: one pass that tries two things."""
+        return Pass(self._probes.half(False), self._probes.find)
 
     def influences(self, parameters: tuple[str, ...]) -> frozenset[str]:
         """Those of the parameters whose change moves an output, by running for each of them."""
         return self._probes.influence(parameters)
 
-    def expectation(self, module: str, shape: tuple[int, ...]) -> float | None:
-        """Mean of a leaf module's output for ones, in training mode; None if it cannot run."""
-        return self._probes.expectation(module, shape)
+    def drawn(self, place: Place, rank: int, training: bool) -> Draws | None:
+        """The numbers of the mask, of that rank, which a product multiplies with."""
+        return self._probes.drawn(place, rank, training)
 
     @cached_property
     def renamed(self) -> tuple[Renamed, ...]:
@@ -219,6 +190,16 @@ class Evidence:
     def registered(self) -> tuple[tuple[str, ...], ...]:
         """Names of the modules that are registered more than once and hold parameters."""
         return self._probes.registered()
+
+    @cached_property
+    def loose(self) -> tuple[Loose, ...]:
+        """Floating tensors that are neither parameters nor buffers."""
+        return self._probes.loose()
+
+    @cached_property
+    def strays(self) -> tuple[Stray, ...]:
+        """Modules that other modules keep outside the module tree."""
+        return self._probes.strays()
 
     @cached_property
     def bodies(self) -> tuple[Body, ...]:

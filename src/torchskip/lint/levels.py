@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
 from torchskip.graph import Arm, Node, SkipPath
@@ -10,7 +11,7 @@ from torchskip.lint.evidence import Pass
 from torchskip.lint.ops import is_layer, name
 from torchskip.skips.ops import role
 
-__all__ = ["Level", "foreign_levels", "repeated_levels"]
+__all__ = ["Level", "foreign_levels", "queued_levels", "repeated_levels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,18 @@ def repeated_levels(run: Pass) -> tuple[Level, ...]:
         own = _own(run, skip, _size(run, finer[-1])) if idle and finer else None
         found += [] if own is None else [Level(skip, own)]
     return tuple(found)
+
+
+def queued_levels(run: Pass) -> tuple[SkipPath, ...]:
+    """The skips of one way down and one way up whose largest feature is joined first."""
+    skips = sorted(_decoders(run), key=lambda skip: skip.join)
+    if len(skips) < 2 or len({skip.split for skip in skips}) < len(skips):
+        return ()
+    if skips[-1].split > run.graph.nodes[skips[0].join].outputs[0]:
+        return ()  # the way down has not ended
+    sizes = [_size(run, skip.split) for skip in skips]
+    falls = all(prod(a) > prod(b) for a, b in pairwise(sizes))
+    return tuple(skips) if falls and all(a.split < b.split for a, b in pairwise(skips)) else ()
 
 
 def _decoders(run: Pass) -> list[SkipPath]:

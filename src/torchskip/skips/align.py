@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 from torchskip.skips.axes import Affine, State, fresh, through
@@ -9,7 +10,20 @@ from torchskip.skips.classify import Found
 from torchskip.skips.flow import Flow
 from torchskip.skips.ways import Route
 
-__all__ = ["Alignments"]
+__all__ = ["Alignments", "Apart"]
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """How far two arms are apart, in the split's pixels: `distance` per axis, the same everywhere.
+
+    Where the arms' scales differ it changes from pixel to pixel: then it is None, `drift` is the
+    farthest it gets, and `note` tells. Where a map is missing, nothing is claimed.
+    """
+
+    distance: tuple[float, ...] | None = None
+    drift: float | None = None
+    note: str = ""
 
 
 class Alignments:
@@ -19,28 +33,28 @@ class Alignments:
         self._flow = flow
         self._known: dict[int, dict[int, State]] = {}
 
-    def of(self, skip: Found) -> tuple[tuple[float, ...] | None, str]:
-        """Return the distance of the arms' centres per axis in the split's pixels, and a note.
-
-        Of several branches the farthest counts. The note tells when the arms' scales differ,
-        where no distance exists. Where a map is missing, nothing is claimed.
-        """
+    def of(self, skip: Found) -> Apart:
+        """Return the distance of the arms' centres; of several branches the farthest counts."""
         rank = len(self._flow.graph.values[skip.split].shape)
         if skip.join.family == "gate" or rank < 3:
-            return None, ""
+            return Apart()
         maps = [self._maps(route, rank) for route in skip.routes]
         short = maps[min(skip.shortcuts)]
         farthest = [Fraction(0)] * (rank - 2)
         for other in (m for i, m in enumerate(maps) if i not in skip.shortcuts):
             for place, (a, b) in enumerate(zip(short, other, strict=True)):
                 if a is None or b is None:
-                    return None, ""
+                    return Apart()
                 if a is b:
                     continue
                 if a.scale != b.scale:
-                    return None, f"the arms sample at different scales: {a.scale} and {b.scale}"
+                    last = self._flow.graph.values[skip.arms[0]].shape[place + 2] - 1
+                    first = a.start - b.start
+                    most = float(max(abs(first), abs(first + (a.scale - b.scale) * last)))
+                    scales = f"the arms sample at different scales: {a.scale} and {b.scale}"
+                    return Apart(drift=most, note=f"{scales}, up to {most:.3g} pixels apart")
                 farthest[place] = max(farthest[place], abs(a.start - b.start))
-        return tuple(float(x) for x in farthest), ""
+        return Apart(tuple(float(x) for x in farthest))
 
     def _maps(self, route: Route, rank: int) -> list[Affine | None]:
         """Return the map of every spatial axis of the split value at the end of a route."""

@@ -192,8 +192,8 @@ def _path(graph: Graph, skip: Found, dense: bool, live: bool, alignments: Alignm
         )
         for i, route in enumerate(skip.routes)
     )
-    offset, apart = alignments.of(skip)
-    notes = skip.notes + ((apart,) if apart else ())
+    apart = alignments.of(skip)
+    notes = skip.notes + ((apart.note,) if apart.note else ())
     failure = graph.failure
     if failure is not None and failure.node == skip.join.node:
         notes += ("failed",)
@@ -203,7 +203,8 @@ def _path(graph: Graph, skip: Found, dense: bool, live: bool, alignments: Alignm
         split=skip.split,
         join=skip.join.node,
         arms=tuple(sorted(arms, key=lambda a: a.role != "branch")),
-        alignment=offset,
+        alignment=apart.distance,
+        drift=apart.drift,
         live=live,
         notes=notes,
     )

@@ -35,7 +35,8 @@ Spot = tuple[CodeType, int, int]  # code, instruction offset, line
 _TORCH = os.path.dirname(torch.__file__) + os.sep
 _HERE = os.path.dirname(__file__) + os.sep
 # The function modes that stand between a module's forward and torch.
-_MODES = os.path.join(os.path.dirname(os.path.dirname(__file__)), "surgery", "")
+_ROOT = os.path.dirname(os.path.dirname(__file__))
+_MODES = tuple(os.path.join(_ROOT, *part, "") for part in (("surgery",), ("lint", "probes")))
 _BOTTOM = os.path.join(os.path.dirname(__file__), "attempt.py")
 _STDLIB = sysconfig.get_path("stdlib") + os.sep
 # Tensor notations: the line that a reader looks for is the one that calls them.
@@ -51,7 +52,7 @@ def user_code(code: CodeType) -> bool:
     known = _is_user.get(code)
     if known is None:
         file = code.co_filename
-        library = file.startswith((_TORCH, _HERE, _MODES, "<frozen")) or (
+        library = file.startswith((_TORCH, _HERE, *_MODES, "<frozen")) or (
             file.startswith(_STDLIB) and "site-packages" not in file
         )
         # A graph module's generated code is the user's; other generated code is a wrapper.

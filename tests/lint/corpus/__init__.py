@@ -11,6 +11,7 @@ from . import (
     placement,
     renamed,
     sources,
+    training,
     unused,
     wiring,
 )
@@ -28,7 +29,13 @@ CASES: tuple[Case, ...] = (
     *renamed.CASES,
     *dropped.CASES,
     *sources.CASES,
+    *training.CASES,
 )
-CLEAN: tuple[Clean, ...] = (*PUBLISHED, *gradient_designs.CLEAN, *lookalikes.CLEAN)
+CLEAN: tuple[Clean, ...] = (
+    *PUBLISHED,
+    *gradient_designs.CLEAN,
+    *lookalikes.CLEAN,
+    *training.CLEAN,
+)
 
 __all__ = ["CASES", "CLEAN", "Case", "Clean"]

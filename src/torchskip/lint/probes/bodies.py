@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from torchskip.lint.evidence import Body
+from torchskip.lint.facts import Body
 
 __all__ = ["bodies"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -10,12 +11,15 @@ from torch import nn
 
 from torchskip.errors import ArgumentError
 from torchskip.graph import Graph
-from torchskip.lint.evidence import Probes, Real, Renamed
+from torchskip.lint.evidence import Probes
+from torchskip.lint.facts import Draws, Place, Real, Renamed
 from torchskip.lint.flow import products
 from torchskip.lint.probes import inputs
 from torchskip.lint.probes.bodies import bodies
+from torchskip.lint.probes.draws import draws, draws_alone
 from torchskip.lint.probes.half import half
-from torchskip.lint.probes.modules import expectation, kept_outside, registered
+from torchskip.lint.probes.learn import learning
+from torchskip.lint.probes.modules import kept_outside, loose, registered, strays
 from torchskip.lint.probes.names import Names
 from torchskip.lint.probes.outplace import OutOfPlace
 from torchskip.lint.probes.outside import outside
@@ -64,10 +68,28 @@ def gather(
             refused.append(found)
         return logged("training", trace(model, *example, training=True, **kwargs)), None
 
-    def sizes() -> Iterator[tuple[tuple[tuple[int, ...], ...], Graph]]:
-        for given in inputs.neighbours(example):
+    def sizes(larger: bool) -> Iterator[tuple[tuple[tuple[int, ...], ...], Graph]]:
+        for number, given in enumerate(
+            [inputs.doubled(example)] if larger else inputs.neighbours(example)
+        ):
+            if not larger and number == 0 and half_pass(False).failure is None:
+                continue  # it ran with this size
             found = trace(model, *given, training=False, **kwargs)
             yield inputs.shapes_of(given), logged(f"size {_words(given)}", found)
+
+    @cache
+    def half_pass(alone: bool) -> Graph:
+        """The pass in bfloat16, unless alone at the next size too: one pass tries both."""
+        given = None if alone else next(inputs.neighbours(example), None)
+        if given is None:
+            return logged("bfloat16", half(model, example, kwargs)) if alone else half_pass(True)
+        return logged(f"bfloat16, size {_words(given)}", half(model, given, kwargs))
+
+    def single() -> Graph | None:
+        if (inputs.batch_of(example) or 1) == 1:
+            return None
+        found = trace(model, *inputs.resized(example, batch=1), training=False, **kwargs)
+        return logged("batch 1", found)
 
     small: list[tuple[Any, ...]] = []
 
@@ -83,8 +105,11 @@ def gather(
             small.append(given)
         return small[0]
 
+    def work_of(given: tuple[Any, ...]) -> float:
+        return products(graph) * _pixels(given) / max(_pixels(example), 1)
+
     def really() -> Real | None:
-        work = products(graph) * _pixels(small_example()) / max(_pixels(example), 1)
+        work = work_of(small_example())
         if work > _MOST:
             ran.append(
                 Ran("forward and backward with numbers", f"left out: {work:.0e} products a pass")
@@ -96,6 +121,15 @@ def gather(
             outcome = f"stopped: {found.forward or found.backward}"
         ran.append(Ran("forward and backward with numbers", outcome))
         return found
+
+    @cache
+    def drawn_by_all(training: bool) -> Mapping[Place, Draws]:
+        given = inputs.resized(small_example(), batch=16) if mark is not None else small_example()
+        return draws(model, given, kwargs, training) if work_of(given) <= _MOST else {}
+
+    def drawn(place: Place, rank: int, training: bool) -> Draws | None:
+        alone = draws_alone(model, place[0], rank, training)
+        return alone.get(place) or drawn_by_all(training).get(place)
 
     def outplace(training: bool) -> Graph | None:
         with OutOfPlace() as mode:
@@ -114,18 +148,21 @@ def gather(
     probes = Probes(
         train=train,
         sizes=sizes,
+        single=single,
         real=really,
-        resting=lambda: real(model, small_example(), kwargs, training=False),
+        learning=lambda: learning(model, small_example(), kwargs),
         outplace=outplace,
         renamed=renamed,
         outplace_difference=lambda: difference(model, small_example(), kwargs),
         outside=lambda: outside(model, small_example(), kwargs),
-        half=lambda: logged("bfloat16", half(model, example, kwargs)),
+        half=half_pass,
         influence=lambda names: influence(model, small_example(), kwargs, names),
-        expectation=lambda path, shape: expectation(model, path, shape),
+        drawn=drawn,
         unstable=lambda: unstable(model, small_example(), kwargs),
         reaches_input=lambda: reaches_input(model, small_example(), kwargs),
         registered=lambda: registered(model),
+        loose=lambda: loose(model),
+        strays=lambda: strays(model),
         other_batch=lambda: refused[0] if refused else None,
         kept_outside=lambda: kept_outside(model, small_example(), kwargs),
         bodies=lambda: bodies(model),

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchskip.graph import Graph
 from torchskip.trace.tree import leaves, rebuild
 
-__all__ = ["batch_of", "mark_for", "neighbours", "random_like", "resized", "shapes_of"]
+__all__ = ["batch_of", "doubled", "mark_for", "neighbours", "random_like", "resized", "shapes_of"]
 
 _SMALL = 64
 
@@ -72,6 +72,12 @@ def neighbours(example: tuple[object, ...]) -> Iterator[tuple[object, ...]]:
     yield resized(example, spatial={axis: size + 1 for axis, size in enumerate(sizes)})
     if len(sizes) > 1:
         yield resized(example, spatial={0: sizes[0] + 1})
+
+
+def doubled(example: tuple[object, ...]) -> tuple[object, ...]:
+    """The example with every spatial size twice as large."""
+    _, sizes = _space(example)
+    return resized(example, spatial={axis: size * 2 for axis, size in enumerate(sizes)})
 
 
 def smaller(example: tuple[object, ...]) -> tuple[object, ...]:

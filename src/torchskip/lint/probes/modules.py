@@ -1,17 +1,20 @@
-"""What single modules are: registered twice or not at all, or random with some mean."""
+"""What is registered twice, and what is not registered at all."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from torchskip.lint.facts import Loose, Stray
 from torchskip.lint.probes.inputs import random_like
 from torchskip.lint.probes.real import borrowed, has_numbers
+from torchskip.trace.tree import leaves
 
-__all__ = ["expectation", "kept_outside", "registered"]
+__all__ = ["kept_outside", "loose", "registered", "strays"]
 
 
 def registered(model: nn.Module) -> tuple[tuple[str, ...], ...]:
@@ -36,17 +39,39 @@ def _below(name: str, other: str) -> bool:
     return name.startswith(other + ".")
 
 
-def expectation(model: nn.Module, path: str, shape: tuple[int, ...]) -> float | None:
-    """Mean of a leaf module's output for ones of a large batch, in training mode."""
-    module = model.get_submodule(path)
-    if any(True for _ in module.children()) or any(True for _ in module.parameters()):
-        return None
-    with borrowed(module, training=True), torch.no_grad():
-        try:
-            result = module(torch.ones(8192, *(1 for _ in shape[1:])))
-        except Exception:  # it needs more than one tensor: nothing to say
-            return None
-    return float(result.mean()) if isinstance(result, torch.Tensor) else None
+def loose(model: nn.Module) -> tuple[Loose, ...]:
+    """Floating tensors in attributes of modules, and in lists and dicts there."""
+    return tuple(
+        Loose(path, name, tuple(tensor.shape), tensor.requires_grad)
+        for path, module in model.named_modules()
+        if not type(module).__module__.startswith("torch.")
+        for name, tensor in leaves(
+            {key: item for key, item in vars(module).items() if not key.startswith("_")}
+        )
+        if tensor.is_floating_point()
+    )
+
+
+def strays(model: nn.Module) -> tuple[Stray, ...]:
+    """Modules in plain lists, tuples and dicts of a module, such as ``blocks[0]``."""
+    return tuple(
+        Stray(path, name, type(item).__name__)
+        for path, module in model.named_modules()
+        for key, held in vars(module).items()
+        if not key.startswith("_")
+        for name, item in _held(key, held)
+    )
+
+
+def _held(name: str, held: object) -> Iterator[tuple[str, nn.Module]]:
+    if isinstance(held, nn.Module):
+        yield name, held
+    elif isinstance(held, (list, tuple)):
+        for number, item in enumerate(held):
+            yield from _held(f"{name}[{number}]", item)
+    elif isinstance(held, dict):
+        for key, item in held.items():
+            yield from _held(f"{name}[{key!r}]", item)
 
 
 def kept_outside(model: nn.Module, example: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

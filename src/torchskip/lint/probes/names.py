@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from torchskip.graph import Source
-from torchskip.lint.evidence import Renamed
+from torchskip.lint.facts import Renamed
 from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS
 from torchskip.trace.locate import source, user_code
 from torchskip.trace.memory import extent

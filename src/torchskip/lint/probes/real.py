@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torchskip.lint.evidence import Gradient, Real
+from torchskip.lint.facts import Gradient, Real
 from torchskip.lint.probes.inputs import random_like, shapes_of
 from torchskip.lint.probes.outplace import OutOfPlace
 from torchskip.trace.restore import Snapshot, random_state
@@ -24,6 +24,7 @@ __all__ = [
     "difference",
     "has_numbers",
     "influence",
+    "projection",
     "reaches_input",
     "real",
     "unstable",
@@ -74,15 +75,13 @@ def _copy(parameter: Tensor) -> Tensor:
     )
 
 
-def real(
-    model: nn.Module, example: Arguments, kwargs: dict[str, Any], training: bool = True
-) -> Real | None:
+def real(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> Real | None:
     """Run forward and backward on small random inputs; None for a model without numbers."""
     if not has_numbers(model):
         return None
     given = random_like(example)
     scales: list[tuple[str, float]] = []
-    with borrowed(model, training=training) as parameters, torch.enable_grad():
+    with borrowed(model, training=True) as parameters, torch.enable_grad():
         for path, module in model.named_modules():
             module.register_forward_hook(_scale(path, scales))
         try:
@@ -95,7 +94,7 @@ def real(
         wanted = {n: p for n, p in parameters.items() if p.requires_grad}
         try:
             found = torch.autograd.grad(
-                _projection(outputs), list(wanted.values()), allow_unused=True
+                projection(outputs), list(wanted.values()), allow_unused=True
             )
         except Exception as error:
             return Real(shapes_of(given), {}, backward=_words(error), scales=tuple(scales))
@@ -105,7 +104,7 @@ def real(
         return Real(shapes_of(given), gradients, scales=tuple(scales))
 
 
-def _projection(outputs: list[Tensor]) -> Tensor:
+def projection(outputs: list[Tensor]) -> Tensor:
     """One number that depends on every number of the outputs, at random."""
     generator = torch.Generator().manual_seed(1)
     parts = [(t.float() * torch.randn(t.shape, generator=generator)).sum() for t in outputs]
@@ -123,7 +122,7 @@ def reaches_input(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) 
             steps = [rebuild(item, lambda t: t * 1 if t.requires_grad else t) for item in given]
             result = model(*steps, **kwargs)
             outputs = [t for _, t in leaves(result) if t.is_floating_point() and t.requires_grad]
-            found = torch.autograd.grad(_projection(outputs), starts, allow_unused=True)
+            found = torch.autograd.grad(projection(outputs), starts, allow_unused=True)
         except Exception:  # a model that does not run for real, or gives nothing to derive
             return False
     return any(gradient is not None and bool(gradient.any()) for gradient in found)

@@ -3,7 +3,8 @@
 ## What it does
 Reports layers, sums and concatenations whose result reaches no output of the model, in
 evaluation and in training mode. It is a warning where the result fits nothing that the model goes
-on with (a head that a flag leaves out), and in the last round of a loop whose others are used.
+on with (a head that a flag leaves out) and where other rounds of a loop are used, and a note where
+only the last round is not: a stack often has no use for it (WaveNet's last residual).
 
 ## Why is this bad
 The layers cost time and memory and are never trained: their parameters receive no gradient. The
@@ -29,13 +30,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torchskip.graph import Node
 from torchskip.lint.dead import DeadEnd, dead_ends
 from torchskip.lint.evidence import Evidence
-from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.finding import Finding, Mend, Severity
 from torchskip.lint.flow import Flow
 from torchskip.lint.joins import join_of, way
-from torchskip.lint.ops import ADDS, CONCATS, SQUASHES, is_layer, is_norm, name
+from torchskip.lint.ops import ADDS, CONCATS, SQUASHES, is_layer, name
 from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, plural, shape
@@ -52,22 +52,23 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     also = {(e.sink.module, e.sink.source) for e in dead_ends(evidence.train)}
     flow = evidence.eval.flow
     dead = {node.index for end in ends for node in end.nodes}
-    used = {(n.source, name(n)) for n in evidence.eval.graph.nodes if n.index not in dead}
+    used = {(n.source, name(n)): n.index for n in evidence.eval.graph.nodes if n.index not in dead}
     for end in ends:
         if (end.sink.module, end.sink.source) not in also:
             continue
-        # The last round of a loop is often not needed: other rounds use what the line makes.
-        loop = end.sink.source is not None and (end.sink.source, name(end.sink)) in used
+        # Other rounds of a loop may use what the line makes.
+        last = used.get((end.sink.source, name(end.sink))) if end.sink.source else None
+        loop = last is not None
         names = end.parameters
         sizes = flow.value(end.sink.outputs[0]).shape
         if names and not evidence.influences(names[:4]):
             yield RULE.at(
                 end.sink,
                 f"the result {shape(sizes)} of {called(end.sink)} is never used: "
-                f"{plural(sum(map(_weighted, end.nodes)), 'layer')} with "
+                f"{plural(end.layers, 'layer')} with "
                 f"{plural(len(names), 'parameter tensor')} run for nothing and are never trained"
                 + (_LOOP if loop else ""),
-                severity="warning" if loop or not _could_join(evidence, end) else None,
+                severity=_severity(evidence, end, last),
                 mends=(Mend("use the result, or remove the layers"),),
             )
         elif not names and _is_join(evidence, end) and len(sizes) > 2:
@@ -86,8 +87,11 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def _weighted(node: Node) -> bool:
-    return is_layer(node) or is_norm(node)
+def _severity(evidence: Evidence, end: DeadEnd, last: int | None) -> Severity | None:
+    """`last` is the last operation of the same line that is used, if one is."""
+    if last is not None:
+        return "note" if last < end.nodes[0].index else "warning"
+    return None if _could_join(evidence, end) else "warning"
 
 
 def _could_join(evidence: Evidence, end: DeadEnd) -> bool:
@@ -145,15 +149,24 @@ def _scales(sizes: tuple[int, ...], other: tuple[int, ...]) -> bool:
 def _is_stage(evidence: Evidence, end: DeadEnd) -> bool:
     """Whether a live operation reads what the dead layers read: a stage that was left out."""
     flow = evidence.eval.flow
-    first = end.nodes[0]
+    first, scope = end.nodes[0], _around(evidence, end)
     return bool(first.inputs) and any(
         any(v in flow.live for v in n.outputs)
         and n.index > end.sink.index
-        and n.module.rpartition(".")[0] == end.sink.module.rpartition(".")[0]
+        and below(n.module, scope)
         and flow.value(n.outputs[0]).shape == flow.value(end.sink.outputs[0]).shape
         and n.outputs[0] not in flow.graph.outputs
         for n in flow.reads(first.inputs[0])
     )
+
+
+def _around(evidence: Evidence, end: DeadEnd) -> str:
+    """The innermost module around the dead end that does more than run it."""
+    dead = {node.index for node in end.nodes}
+    path = end.sink.module
+    while path and all(n.index in dead for n in evidence.eval.graph.nodes if below(n.module, path)):
+        path = path.rpartition(".")[0]
+    return path
 
 
 def _is_join(evidence: Evidence, end: DeadEnd) -> bool:

@@ -1,15 +1,15 @@
 """A branch contributes nothing and cannot learn to.
 
 ## What it does
-Runs forward and backward with numbers and reports branches of which no weight receives a
-gradient, although the shortcut beside them carries one. Biases do not count: a branch of which
-only the last bias learns adds a constant.
+Runs forward and backward with numbers and reports branches and gates of which no weight receives
+a gradient, neither at once nor within a few steps of training, although the shortcut beside them
+carries one. Biases do not count: a branch of which only the last bias learns adds a constant.
 
 ## Why is this bad
 A zero scale is a good start for a branch as long as the scale learns (ReZero, zero-initialised
 last normalisation). With a scale that is no parameter, or two zeros in a row (a zero scale behind
 a zero-initialised normalisation), every gradient of the branch is zero for ever: the block stays
-the identity.
+the identity. A softmax over an axis of one number is a gate that is always one.
 
 ## Example
 
@@ -23,30 +23,32 @@ the identity.
 
 ## References
 Bachlechner et al., *ReZero*, 2020, eq. 3; Goyal et al., *Accurate, Large Minibatch SGD*, 2017,
-section 5.1 (zero-initialised last normalisation).
+section 5.1 (zero-initialised last normalisation); yz93/LAVT-RIS#25.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torchskip.graph import Node, SkipPath
+from torchskip.graph import Constant, Node, SkipPath
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.ops import ADDS, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import plural
 
 RULE = Rule("TS205", "idle-branch", "warning", __doc__)
+_MERGES = frozenset({"add", "sub", "mul"})
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    """Branches whose weights all receive a zero gradient."""
+    """Branches whose weights never receive a gradient."""
     real, run = evidence.real, evidence.eval
     if real is None or "zero" not in real.gradients.values():
         return
     done: set[str] = set()
     for skip in run.skips:
-        if skip.merge != "add" or not skip.live:
+        if skip.merge not in _MERGES or not skip.live:
             continue
         for arm in skip.arms:
             if arm.role != "branch":
@@ -56,39 +58,40 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             stuck = sorted(n for n, kind in kinds.items() if kind == "zero")
             if {"flows", "nonfinite"} & set(kinds.values()) or not stuck:
                 continue
-            if not done.isdisjoint(stuck) or not _stream_learns(evidence, skip, nodes):
-                continue
-            # Stochastic depth may have dropped the branch of every sample of the small batch.
-            if any(evidence.resting.get(n, "zero") != "zero" for n in stuck):
+            if not done.isdisjoint(stuck) or not _stuck(evidence, skip, stuck):
                 continue
             done.update(stuck)
+            gate = skip.merge == "mul"
             yield RULE.at(
                 run.graph.nodes[skip.join],
-                f"the branch adds nothing that depends on its input and cannot learn to: all "
-                f"{plural(len(stuck), 'weight tensor')} of it receive a zero gradient",
-                mends=(Mend("let exactly one factor start at zero, and make it a parameter"),),
+                f"the {'gate' if gate else 'branch'} adds nothing that depends on its input and "
+                f"cannot learn to: all {plural(len(stuck), 'weight tensor')} of it receive a zero "
+                "gradient",
+                mends=(
+                    Mend("a softmax over one number is 1: use a sigmoid, or another axis")
+                    if gate
+                    else Mend("let exactly one factor start at zero, and make it a parameter"),
+                ),
             )
 
 
 def _weights(nodes: tuple[Node, ...]) -> set[str]:
-    """Names of the parameters that the operations read, biases left out."""
-    return {n for node in nodes for c in node.constants if c.argument != "bias" for n in c.names}
+    """Names of the parameters that the operations multiply with: what is added is a bias."""
+    return {n for node in nodes for c in node.constants if not _added(node, c) for n in c.names}
 
 
-def _stream_learns(evidence: Evidence, skip: SkipPath, branch: tuple[Node, ...]) -> bool:
-    """Whether a gradient comes back through the join, beside the branch.
-
-    Behind a zero-initialised output layer none does yet, whatever the branch is.
-    """
-    run, real = evidence.eval, evidence.real
-    ways = evidence.eval.flow.ancestors[run.graph.nodes[skip.join].outputs[0]]
-    inside = {node.index for node in branch}
-    before = tuple(
-        node
-        for node in run.graph.nodes[: skip.join]
-        if node.index not in inside and any(ways >> v & 1 for v in node.outputs)
-    )
-    known = real.gradients if real else {}
-    if any(known.get(name) == "flows" for name in _weights(before)):
+def _added(node: Node, constant: Constant) -> bool:
+    if name(node) in ADDS or constant.argument == "bias":
         return True
-    return evidence.reaches_input
+    return name(node) in {"addmm", "baddbmm"} and constant.argument == "self"
+
+
+def _stuck(evidence: Evidence, skip: SkipPath, names: list[str]) -> bool:
+    """Whether the weights stay as they are while others learn, or the input would."""
+    learning = evidence.learning
+    if learning is None or not learning.isdisjoint(names):
+        return False
+    if not learning and not evidence.reaches_input:
+        return False
+    # A gate may rest on the flat part of its squashing function without being constant.
+    return skip.merge != "mul" or not evidence.influences(tuple(names[:4]))

@@ -41,7 +41,11 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     """Joins of two floating dtypes, in the model's own precision and in half."""
     own = list(_mixed(evidence.eval, "", "error"))
     yield from own
-    if not own and _makes_floats(evidence.eval):
+    if own:
+        return
+    # The larger size has run for another rule; where it fails, what failed may be the size.
+    mixed = any(_mixed(evidence.half_larger, "", "warning"))
+    if mixed or evidence.half_larger.graph.failure is not None:
         yield from _mixed(evidence.half, " when the model runs in bfloat16", "warning")
 
 
@@ -81,13 +85,3 @@ def _cast_back(run: Pass, value: int) -> bool:
             if name(node) != "_to_copy":
                 todo += [v for v in node.outputs[:1] if v not in todo]
     return True
-
-
-def _makes_floats(run: Pass) -> bool:
-    """Whether the forward makes floating tensors of its own, or casts: else half is safe."""
-    for node in run.graph.nodes:
-        if name(node) == "_to_copy" and node.argument("dtype") in _FLOATS:
-            return True
-        if any(not c.names and c.dtype in _FLOATS and len(c.shape) > 1 for c in node.constants):
-            return True
-    return False

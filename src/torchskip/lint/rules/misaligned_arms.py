@@ -2,7 +2,9 @@
 
 ## What it does
 Follows the centre of every pixel through both arms and reports joins whose arms are apart by at
-least a quarter of a pixel of the input of the network.
+least a quarter of a pixel of the value where they part, and joins whose arms run at different
+scales, so that their distance grows over the map (`align_corners=True` beside layers that halve
+and double).
 
 ## Why is this bad
 A 2x2 pooling looks half a pixel further to the right than a padded 3x3 convolution of the same
@@ -30,6 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torchskip.graph import SkipPath
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.joins import way
@@ -43,15 +46,29 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     """Joins whose arms lie apart."""
     run = evidence.eval
     for skip in run.skips:
-        apart = skip.alignment
-        if apart is None or not skip.live or max(map(abs, apart), default=0.0) < _LEAST:
+        said = _distance(skip)
+        if not said or not skip.live:
             continue
-        node = run.graph.nodes[skip.join]
-        pixels = ", ".join(f"{a:g}" for a in apart)
         yield RULE.at(
-            node,
-            f"the arms of the {skip.merge} are {pixels} pixels of the input apart"
-            + (" (per axis)" if len(apart) > 1 else ""),
+            run.graph.nodes[skip.join],
+            said,
             arms=tuple(way(run.flow, arm.role, arm.values[0], arm.values[-1]) for arm in skip.arms),
-            mends=(Mend("give both arms one centre: the same kernel and padding at each stride"),),
+            mends=(
+                Mend("give both arms one scale: `align_corners=False`")
+                if skip.alignment is None
+                else Mend("give both arms one centre: the same kernel and padding at each stride"),
+            ),
         )
+
+
+def _distance(skip: SkipPath) -> str:
+    """How far the arms are apart, in words; empty where that is less than a quarter of a pixel."""
+    if skip.drift is not None:
+        known = f"the arms of the {skip.merge} drift apart, by up to {skip.drift:.3g} pixels of "
+        return known + "the split: their scales differ" if skip.drift >= _LEAST else ""
+    apart = skip.alignment
+    if apart is None or max(map(abs, apart), default=0.0) < _LEAST:
+        return ""
+    pixels = ", ".join(f"{a:g}" for a in apart)
+    per = " (per axis)" if len(apart) > 1 else ""
+    return f"the arms of the {skip.merge} are {pixels} pixels of the split apart{per}"

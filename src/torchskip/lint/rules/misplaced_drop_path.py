@@ -3,8 +3,10 @@
 ## What it does
 Finds the random masks of the training pass that keep or drop whole rows (one number per sample,
 token or channel) and reports masks on another axis than the batch, masks on the sum or on the
-shortcut instead of the branch, masks whose result is thrown away, and masks that are not divided
-by the keep probability.
+shortcut instead of the branch, masks whose result is thrown away, masks whose mean is not the
+factor of evaluation, and masks that evaluation draws too. A module or function called a stochastic
+depth (`drop_path`, `StochasticDepth`, `drop_connect`) must draw one number per sample, and run; a
+dropout may not stand on the shortcut alone.
 
 ## Why is this bad
 Stochastic depth drops the *branch* of a *sample*: the shortcut then carries the sample on. On the
@@ -16,143 +18,235 @@ the network sees smaller branches in training than in evaluation.
 
     mask = torch.rand((x.shape[0], 1, 1)) < keep    # x is (L, N, C): axis 0 is the token
     x = self.drop_path(x + self.mlp(x))             # drops the shortcut too
+    self.drop_path = nn.Dropout(0.1)                # drops single numbers of every branch
 
 ## Use instead
 
     x = x + self.drop_path(self.mlp(x))             # one number per sample, divided by `keep`
 
 ## References
-Huang et al., *Deep Networks with Stochastic Depth*, 2016, eqs. 2 and 5; microsoft/VideoX#85.
+Huang et al., *Deep Networks with Stochastic Depth*, 2016, eqs. 2 and 5; microsoft/VideoX#85;
+mosaicml/composer#372; huggingface/transformers#29140.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import sqrt
 
-from torchskip.graph import Constant, Node
+from torchskip.graph import Module, Source
+from torchskip.lint.drops import DROP_PATH, Drop, drops, factor, in_scope, is_shortcut, met
 from torchskip.lint.evidence import Evidence, Pass
+from torchskip.lint.facts import Draws
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.joins import Join, joins
-from torchskip.lint.ops import ADDS, FORMS, PRODUCTS, is_layer, is_norm, name
+from torchskip.lint.ops import ADDS, is_layer, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import shape
 
 RULE = Rule("TS111", "misplaced-drop-path", "error", __doc__)
+_ROWS = Mend("give the branch one number per sample: a mask of shape (N, 1, ...)")
+_BRANCH = Mend("drop the branch before the addition: `x + self.drop_path(branch)`")
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    """Row masks of the training pass that are not one number per sample of a branch."""
+    """Masks that are not one number per sample of a branch, drawn in training, of mean one."""
+    quiet = {(*drop.place, name(drop.node)) for drop in drops(evidence.eval)}
     run = evidence.train
-    quiet = {(n.module, n.source, name(n)) for n in evidence.eval.graph.nodes if _mask(n)}
-    found = [
-        (node, mask)
-        for node in run.graph.nodes
-        if (mask := _mask(node)) and (node.module, node.source, name(node)) not in quiet
-    ]
-    if not found:
-        return
-    rows = [(n, m) for n, m in found if _is_row(run, n, m)]
-    meets = tuple(joins(run, ADDS))
-    for node, mask in rows:
-        yield from _judge(evidence, run, meets, node, mask)
+    found = [d for d in drops(run) if (*d.place, name(d.node)) not in quiet]
+    meets = tuple(joins(run, ADDS)) if found else ()
+    for drop in found:
+        if len(drop.axes) == 1:
+            yield from _row(evidence, found, meets, drop)
+        elif len(drop.axes) > 1:
+            yield from _element(run, meets, drop)
+    yield from _resting(evidence)
+    yield from _idle(evidence)
 
 
-def _judge(
-    evidence: Evidence, run: Pass, meets: tuple[Join, ...], node: Node, mask: Constant
+def _row(
+    evidence: Evidence, found: list[Drop], meets: tuple[Join, ...], drop: Drop
 ) -> Iterator[Finding]:
-    flow = run.flow
-    axis = next((i for i, size in enumerate(mask.shape) if size > 1), None)
+    """One number per row: of the wrong rows, of the wrong value, or of the wrong size."""
+    flow, node = evidence.train.flow, drop.node
     full = flow.value(node.inputs[0]).shape
-    right = Mend("give the branch one number per sample: a mask of shape (N, 1, ...)")
-    end = _end(flow, node)
+    axis, join = drop.axes[0], met(meets, drop)
+    place = join.node.source if join else None
     if not any(value in flow.live for value in node.outputs):
-        if _start(flow, node) not in flow.live:
-            return  # the branch itself is not used either: that is another rule's finding
-        yield RULE.at(
-            node,
-            f"the result of the stochastic depth {shape(mask.shape)} is thrown away: the branch "
-            "is never dropped",
-            mends=(Mend("use its result: `x = x + self.drop_path(branch)`"),),
-        )
-        return
-    if axis is not None and evidence.mark is not None and not evidence.marked(mask.shape[axis]):
-        batch = next((i for i, size in enumerate(full) if evidence.marked(size)), None)
-        if _on_arm(flow, meets, end) or _after_sum(flow, node):
+        if drop.start in flow.live:  # else the branch is not used either: another rule's finding
             yield RULE.at(
                 node,
-                f"the stochastic depth drops along axis {axis} of {shape(full)}"
-                + (f"; the samples are axis {batch}" if batch is not None else "")
-                + ": it removes the same positions of every sample",
-                mends=(right,),
+                f"the result of the stochastic depth {shape(drop.mask.shape)} is thrown away: the "
+                "branch is never dropped",
+                source=_made(flow, drop.start),
+                mends=(Mend("use its result: `x = x + self.drop_path(branch)`"),),
             )
-            return
-    if _after_sum(flow, node) and not _is_branch(flow, meets, end):
+    elif (
+        evidence.mark is not None
+        and not evidence.marked(drop.mask.shape[axis])
+        and (join or _after_sum(flow, drop))
+    ):
+        batch = next((i for i, size in enumerate(full) if evidence.marked(size)), None)
+        yield RULE.at(
+            node,
+            f"the stochastic depth drops along axis {axis} of {shape(full)}"
+            + (f"; the samples are axis {batch}" if batch is not None else "")
+            + ": it removes the same positions of every sample",
+            join=place,
+            mends=(_ROWS,),
+        )
+    elif _after_sum(flow, drop) and not _is_branch(flow, meets, drop.end):
         yield RULE.at(
             node,
             f"the stochastic depth drops the sum {shape(full)}: a dropped sample loses its "
             "shortcut too and goes on as zeros",
-            mends=(Mend("drop the branch before the addition: `x + self.drop_path(branch)`"),),
+            source=_made(flow, drop.start),
+            mends=(_BRANCH,),
         )
-    elif _is_shortcut(flow, meets, node, end):
+    elif join and is_shortcut(flow, join, drop) and _undropped(flow, join, drop, found):
         yield RULE.at(
             node,
             f"the stochastic depth drops the shortcut {shape(full)} and keeps the branch",
+            source=place,
             mends=(Mend("drop the branch instead: `x + self.drop_path(branch)`"),),
         )
-    else:
-        mean = evidence.expectation(node.module, full)
-        if mean is not None and 0.05 < mean < 0.97:
+    elif join and (draws := evidence.drawn(drop.place, len(full), True)):
+        yield from _scale(evidence, join, drop, draws)
+
+
+def _scale(evidence: Evidence, join: Join, drop: Drop, draws: Draws) -> Iterator[Finding]:
+    """A mask of zeros and one other number whose mean is not the factor of evaluation."""
+    if not draws.varied or not draws.binary or draws.peak <= 0:
+        return
+    training = factor(evidence.train.flow, drop.end)
+    resting = _factor_resting(evidence, join, join.values.index(drop.end))
+    if training is None or not resting:
+        return
+    kept = draws.peak * training / resting
+    keep = draws.mean / draws.peak
+    mean, spread = keep * kept, kept * sqrt(keep * (1 - keep) / draws.count)
+    unscaled = abs(kept - 1) < 1e-3
+    if not unscaled and (abs(mean - 1) < 0.15 or abs(mean - 1) < 5 * spread):
+        return
+    why = (
+        "is not divided by its keep probability"
+        if unscaled
+        else f"keeps {keep:.2f} of the samples and scales them by {kept:.2f}"
+    )
+    yield RULE.at(
+        drop.node,
+        f"the stochastic depth {why}: the branch is {mean:.2f}x as large in training as in "
+        "evaluation",
+        join=join.node.source,
+        severity="warning",
+        mends=(Mend("divide the mask by the keep probability in training"),),
+    )
+
+
+def _factor_resting(evidence: Evidence, join: Join, place: int) -> float | None:
+    """The plain factor of the same arm of the same sum in the evaluation pass."""
+    run = evidence.eval
+    key = (join.node.module, join.node.source, join.node.call)
+    for other in joins(run, ADDS):
+        same = (other.node.module, other.node.source, other.node.call) == key
+        if same and len(other.values) == len(join.values):
+            return factor(run.flow, other.values[place])
+    return None
+
+
+def _element(run: Pass, meets: tuple[Join, ...], drop: Drop) -> Iterator[Finding]:
+    """One number per element or channel: under a wrong name, or on the shortcut alone."""
+    flow, join = run.flow, met(meets, drop)
+    if join is None:
+        return
+    bypass = is_shortcut(flow, join, drop)
+    if in_scope(drop.node) and not bypass:
+        yield RULE.at(
+            drop.node,
+            f"the stochastic depth draws a mask {shape(drop.mask.shape)} for the branch "
+            f"{shape(flow.value(drop.start).shape)}: that is dropout, and no sample is ever "
+            "without the branch",
+            join=join.node.source,
+            severity="warning",
+            mends=(_ROWS,),
+        )
+    elif bypass and drop.start == join.split:
+        yield RULE.at(
+            drop.node,
+            f"the dropout stands on the shortcut {shape(drop.mask.shape)} and the branch reads "
+            "what is not dropped: every block zeroes a part of the stream",
+            join=join.node.source,
+            severity="warning",
+            mends=(Mend("drop the branch instead: `x + self.dropout(branch)`"),),
+        )
+
+
+def _resting(evidence: Evidence) -> Iterator[Finding]:
+    """Rows that evaluation drops too."""
+    run = evidence.eval
+    rows = [d for d in drops(run) if len(d.axes) < 2]
+    meets = tuple(joins(run, ADDS)) if rows else ()
+    for drop in rows:
+        join = met(meets, drop)
+        if join is None or is_shortcut(run.flow, join, drop):
+            continue
+        draws = evidence.drawn(drop.place, len(drop.mask.shape), False)
+        if draws and draws.varied and draws.binary and draws.mean < draws.peak:
             yield RULE.at(
-                node,
-                f"the stochastic depth is not divided by its keep probability: the branch is "
-                f"{mean:.2f}x as large in training as in evaluation",
+                drop.node,
+                f"the stochastic depth {shape(drop.mask.shape)} drops in evaluation too: two "
+                "passes on one input differ",
+                join=join.node.source,
                 severity="warning",
-                mends=(Mend("divide the mask by the keep probability in training"),),
+                mends=(Mend("return the branch as it is unless `self.training`"),),
             )
 
 
-def _mask(node: Node) -> Constant | None:
-    """The nameless tensor that multiplies a value: made in the forward, not a parameter."""
-    if name(node) not in PRODUCTS or len(node.inputs) != 1 or not node.outputs:
-        return None
-    free = [c for c in node.constants if not c.names]
-    return free[0] if len(free) == 1 and len(node.constants) == 1 else None
+def _idle(evidence: Evidence) -> Iterator[Finding]:
+    """Modules called a stochastic depth, of a probability above zero, that never run."""
+    if any(run.graph.failure is not None for run in evidence.passes):
+        return
+    runs = {m.path for run in evidence.passes for m in run.graph.modules if m.calls}
+    blocks = {evidence.eval.graph.nodes[s.join].module for s in evidence.eval.skips if s.live}
+    for path, module in evidence.modules.items():
+        above = path.rpartition(".")[0]
+        if path in runs or above not in runs & blocks or not module.leaf:
+            continue
+        chance = _chance(module)
+        if chance and DROP_PATH.search(module.type):
+            yield RULE.at(
+                None,
+                f"{path!r} ({module.type} of {chance:g}) never runs: the branch is never dropped",
+                severity="warning",
+                module=path,
+                source=evidence.modules[above].source,
+                mends=(_BRANCH,),
+            )
 
 
-def _is_row(run: Pass, node: Node, mask: Constant) -> bool:
-    full = run.flow.value(node.inputs[0]).shape
-    return len(mask.shape) == len(full) > 1 and sum(size > 1 for size in mask.shape) == 1
+def _chance(module: Module) -> float | None:
+    numbers = [value for _, value in module.attributes if isinstance(value, float)]
+    return next((value for value in numbers if 0 < value < 1), None)
 
 
-def _end(flow: Flow, node: Node) -> int:
-    """What becomes of the masked value: behind its rescaling and changes of form."""
-    value = node.outputs[0]
-    while True:
-        readers = list(flow.reads(value))
-        if len(readers) != 1 or not readers[0].outputs or len(readers[0].inputs) != 1:
-            return value
-        reader = readers[0]
-        if name(reader) in FORMS or (name(reader) in PRODUCTS and not reader.constants):
-            value = reader.outputs[0]
-        else:
-            return value
+def _made(flow: Flow, value: int) -> Source | None:
+    maker = flow.producer(value)
+    return maker.source if maker else None
 
 
-def _start(flow: Flow, node: Node) -> int:
-    """What is masked, before its rescaling and changes of form."""
-    value = node.inputs[0]
-    while (maker := flow.producer(value)) and len(maker.inputs) == 1:
-        if name(maker) in FORMS or (name(maker) in PRODUCTS and not maker.constants):
-            value = maker.inputs[0]
-        else:
-            break
-    return value
+def _undropped(flow: Flow, join: Join, drop: Drop, found: list[Drop]) -> bool:
+    """Whether an arm with layers beside the dropped one holds no mask."""
+    masks = {other.node.index for other in found}
+    arms = [flow.nodes_between(join.split, v) for v in join.values if v != drop.end]
+    return any(
+        any(is_layer(n) for n in arm) and masks.isdisjoint(n.index for n in arm) for arm in arms
+    )
 
 
-def _after_sum(flow: Flow, node: Node) -> bool:
+def _after_sum(flow: Flow, drop: Drop) -> bool:
     """Whether what is masked is the sum of a shortcut and a branch."""
-    maker = flow.producer(_start(flow, node))
+    maker = flow.producer(drop.start)
     if maker is None or name(maker) not in ADDS or len(set(maker.inputs)) != 2:
         return False
     a, b = maker.inputs
@@ -160,10 +254,6 @@ def _after_sum(flow: Flow, node: Node) -> bool:
         if flow.depends(long, short) and any(is_layer(n) for n in flow.nodes_between(short, long)):
             return True
     return False
-
-
-def _on_arm(flow: Flow, meets: tuple[Join, ...], end: int) -> bool:
-    return any(end in join.values for join in meets)
 
 
 def _is_branch(flow: Flow, meets: tuple[Join, ...], end: int) -> bool:
@@ -181,18 +271,3 @@ def _lighter(flow: Flow, join: Join, value: int, other: int) -> bool:
         return sum(is_layer(n) for n in flow.nodes_between(join.split, v))
 
     return count(value) < count(other)
-
-
-def _is_shortcut(flow: Flow, meets: tuple[Join, ...], node: Node, end: int) -> bool:
-    """Whether the masked value is the identity of a sum whose other arm holds the layers."""
-    for join in meets:
-        if end not in join.values:
-            continue
-        own = flow.nodes_between(join.split, end)
-        if any(is_layer(n) or is_norm(n) for n in own):
-            continue
-        for value in join.values:
-            nodes = flow.nodes_between(join.split, value) if value != end else ()
-            if any(is_layer(n) for n in nodes) and not any(_mask(n) for n in nodes):
-                return True
-    return False

@@ -188,7 +188,7 @@ def _flags(evidence: Evidence) -> Iterator[Finding]:
                 if m.calls and any(v is False and _FLAG.fullmatch(key) for key, v in m.attributes)
             ]
             on = any(v is True and _FLAG.fullmatch(k) for m in lower for k, v in m.attributes)
-            if off and not on and not any(below(path, module.path) for path in skips):
+            if off and not on and not any(below(path, m.path) for path in skips for m in off):
                 yield RULE.at(
                     None,
                     f"{flag} is True in {module.type} and off in {off[0].type} "

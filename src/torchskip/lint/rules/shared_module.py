@@ -2,8 +2,8 @@
 
 ## What it does
 Reports modules with parameters that are registered under several names (`[block] * n`), that are
-called on their own output from different lines, or twice on the same value, and normalisations
-that serve both arms of one sum.
+called on their own output from different lines, twice on the same value, or twice while a twin of
+the same kind and size beside them never runs, and normalisations that serve both arms of one sum.
 
 ## Why is this bad
 `nn.Sequential(*[block] * 8)` is one block applied eight times: an eighth of the parameters, and
@@ -36,6 +36,7 @@ from torchskip.lint.flow import Flow
 from torchskip.lint.ops import ACTIVATIONS, ADDS, FORMS, PRODUCTS, is_layer, is_norm, name
 from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
+from torchskip.lint.twins import stand_ins
 from torchskip.lint.words import listed, times
 
 RULE = Rule("TS203", "shared-module", "warning", __doc__)
@@ -60,7 +61,25 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             source=module.source,
             mends=_OWN,
         )
+    for finding in _stand_ins(evidence):
+        reported.add(finding.module)
+        yield finding
     yield from _lines(evidence, reported)
+
+
+def _stand_ins(evidence: Evidence) -> Iterator[Finding]:
+    """Modules that run twice while a twin of theirs, beside them, never runs."""
+    for path, other in stand_ins(evidence).items():
+        module = evidence.modules[other]
+        again = [n for n in evidence.eval.graph.nodes if n.module == other and n.call]
+        yield RULE.at(
+            None,
+            f"{other!r} ({module.type}) runs {times(module.calls)} and {path!r}, of its kind and "
+            "size, never: two places share one module",
+            module=other,
+            source=again[0].source if again and module.leaf else module.source,
+            mends=(Mend(f"call {path!r} where it belongs"),),
+        )
 
 
 def _lines(evidence: Evidence, reported: set[str]) -> Iterator[Finding]:

@@ -34,7 +34,7 @@ from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.joins import Join, joins, way
-from torchskip.lint.ops import ADDS, FORMS, SQUASHES, is_layer, is_norm, name
+from torchskip.lint.ops import ADDS, FORMS, PRODUCTS, SQUASHES, is_layer, is_norm, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import shape
 
@@ -122,18 +122,20 @@ def _judge(evidence: Evidence, run: Pass, join: Join) -> Iterator[Finding]:
 
 
 def _only_this_batch(evidence: Evidence) -> Iterator[Finding]:
-    """A sum whose shapes meet because the example's batch happens to equal another axis."""
+    """Shapes that meet because the example's batch is one, or happens to equal another axis."""
     run = evidence.other_batch
     if run is None or run.graph.failure is None or run.graph.failure.node is None:
         return
     node = run.graph.nodes[run.graph.failure.node]
-    if name(node) not in ADDS or len(set(node.inputs)) != 2:
+    if name(node) not in ADDS | PRODUCTS or len(set(node.inputs)) != 2:
         return
+    what = "sum" if name(node) in ADDS else "product"
     a, b = (run.flow.value(v).shape for v in node.inputs)
     yield RULE.at(
         node,
-        f"the sum fits the batch of the example alone: with another batch it is {shape(a)} + "
-        f"{shape(b)}, so for the example it mixes samples with another axis",
+        f"the {what} fits the batch of the example alone: with another batch it is {shape(a)} "
+        f"{'+' if what == 'sum' else '*'} {shape(b)}, so for the example it mixes samples with "
+        "another axis",
         mends=(Mend("give both arms one shape: keep the axis (`keepdim=True`, no squeeze)"),),
     )
 

@@ -1,8 +1,9 @@
 """The arms meet for the example's size and not for its neighbours.
 
 ## What it does
-Runs the model again with every spatial size one larger, and with only the first one larger, and
-reports joins that then fail.
+Runs the model again with every spatial size one larger, with only the first one larger, with all
+sizes doubled where an arm is cut, padded or resized, and with a batch of one. Reports joins that
+then fail, and arms that fail for one sample alone.
 
 ## Why is this bad
 An odd size loses half a pixel at each stride: 33 pixels become 16, and two times 16 is 32. The
@@ -29,9 +30,10 @@ milesial/Pytorch-UNet#32; open-mmlab/mmdetection pull request 2157; Ronneberger 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
-from torchskip.graph import Node
-from torchskip.lint.evidence import Evidence
+from torchskip.graph import Node, Source
+from torchskip.lint.evidence import Evidence, Trial
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.mismatch import Mismatch, mismatch
@@ -44,10 +46,11 @@ RULE = Rule("TS102", "size-dependent", "error", __doc__)
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    """Joins that fail for a neighbouring size."""
+    """Joins that fail for a neighbouring size, and arms that fail for a batch of one."""
+    yield from _single(evidence)
     if evidence.eval.graph.failure is not None or not _resizes(evidence):
         return
-    for trial in evidence.sizes():
+    for trial in chain(evidence.sizes(), _doubled(evidence)):
         found = mismatch(trial.run)
         if found is None or not any(axis >= 2 for axis in found.axes):
             continue
@@ -75,6 +78,41 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         return
 
 
+def _single(evidence: Evidence) -> Iterator[Finding]:
+    """An arm that takes the example's batch and others, and fails for one sample."""
+    run = evidence.single
+    failure = run.graph.failure if run else None
+    if failure is None or evidence.eval.graph.failure is not None or evidence.mark is None:
+        return
+    if evidence.train.graph.failure is not None or failure.source is None:
+        return
+    for skip in evidence.eval.skips:
+        nodes = [evidence.eval.graph.nodes[skip.join]]
+        for arm in skip.arms:
+            nodes += evidence.eval.flow.nodes_between(skip.split, arm.values[-1])
+        failed = [n for n in nodes if (n.module, n.source) == (failure.module, failure.source)]
+        same = [n for n in nodes if n.source and _line(n.source) == _line(failure.source)]
+        for node in (failed or same)[:1]:
+            yield RULE.at(
+                node,
+                f"takes batches of {_batch(evidence)} and of {evidence.mark} and fails for one "
+                f"sample: {failure.error}: {failure.message.partition(chr(10))[0]}",
+                source=failure.source,
+                join=nodes[0].source,
+                mends=(Mend("a squeeze without axis drops the batch too: `flatten(1)` keeps it"),),
+            )
+            return
+
+
+def _line(source: Source) -> tuple[str, int]:
+    return source.file, source.line
+
+
+def _batch(evidence: Evidence) -> int:
+    graph = evidence.eval.graph
+    return next(graph.values[v].shape[0] for v in graph.inputs if len(graph.values[v].shape) > 1)
+
+
 def _resizes(evidence: Evidence) -> bool:
     """Whether anything but a crop of equals can round: a stride, a pooling, a resize."""
     flow = evidence.eval.flow
@@ -84,6 +122,17 @@ def _resizes(evidence: Evidence) -> bool:
             if len(before) == len(after) > 2 and before[2:] != after[2:]:
                 return True
     return False
+
+
+def _doubled(evidence: Evidence) -> Iterator[Trial]:
+    """The doubled size where an arm is cut, padded or resized: by numbers of the example, maybe."""
+    flow = evidence.eval.flow
+    for skip in evidence.eval.skips:
+        for arm in skip.arms:
+            for node in flow.nodes_between(skip.split, arm.values[-1]):
+                if name(node) in _ADAPTIONS or role(node) == "resize":
+                    yield from evidence.sizes(doubled=True)
+                    return
 
 
 def _adapts(flow: Flow, node: Node) -> bool:

@@ -1,13 +1,16 @@
-"""A layer with weights is no part of the module tree, and is never trained.
+"""A layer or a scale is no part of the module tree, and is never trained.
 
 ## What it does
 Reports layers that the module tree does not hold: made in forward, so that two evaluation passes
 on one input differ, or kept in a plain list or dict with parameters that require a gradient.
+Reports plain tensors (attributes, or in a list) that scale an arm of a sum, or weigh in a layer
+although they require a gradient.
 
 ## Why is this bad
 The optimizer does not know their weights and `state_dict` does not hold them. `nn.Conv2d(...)`
 inside `forward` moreover draws fresh random weights each time: the network's output is partly
-noise, also in evaluation. A plain list is trained by nobody and stays behind in `model.to(device)`.
+noise, also in evaluation. A plain list is trained by nobody and stays behind in `model.to(device)`,
+and so does a plain tensor; `nn.Parameter(...)` that is moved or multiplied at once is one.
 
 ## Example
 
@@ -20,29 +23,36 @@ noise, also in evaluation. A plain list is trained by nobody and stays behind in
     def __init__(self):
         self.shortcut = nn.Conv2d(64, 128, 1)
 
-and `nn.ModuleList` or `nn.ModuleDict` for several. Frozen layers outside the tree are kept apart
-on purpose (a perceptual loss) and are not reported.
+and `nn.ModuleList` or `nn.ModuleDict` for several, `nn.Parameter` for a scale. Frozen layers
+outside the tree are kept apart on purpose (a perceptual loss) and are not reported.
 
 ## References
-lafith/Mobile-UNet#1; wangyida/softpool#11; Project-MONAI/MONAI pull request 8578; PyTorch
-documentation, *nn.ModuleList*.
+lafith/Mobile-UNet#1; wangyida/softpool#11; Project-MONAI/MONAI pull request 8578;
+LianpoWang/SLIIF#13; PyTorch documentation, *nn.ModuleList*.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
-from torchskip.lint.ops import is_layer
+from torchskip.lint.ops import PRODUCTS, is_layer, name
 from torchskip.lint.rule import Rule
-from torchskip.lint.words import called
+from torchskip.lint.words import called, shape
 
 RULE = Rule("TS207", "untracked-layer", "warning", __doc__)
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    """Layers outside the module tree whose weights are new at every call, or kept for training."""
+    """Layers and scales outside the module tree, new at every call or kept for training."""
+    yield from _layers(evidence)
+    if evidence.loose:
+        yield from _tensors(evidence)
+
+
+def _layers(evidence: Evidence) -> Iterator[Finding]:
     graph = evidence.eval.graph
     strange = [
         node
@@ -54,17 +64,75 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     if not strange:
         return
     if evidence.unstable:
-        how = (
-            "is made in forward: its weights are random at every call, and no optimizer trains them"
-        )
-        mend = Mend("make the layer in `__init__`")
+        for node in strange:
+            yield RULE.at(
+                node,
+                f"{called(node)} is made in forward: its weights are random at every call, and no "
+                "optimizer trains them",
+                mends=(Mend("make the layer in `__init__`"),),
+            )
     elif evidence.kept_outside:
-        how = (
-            "is kept outside the module tree, in a plain list, dict or variable: `parameters()` "
-            "and `state_dict` do not hold its weights, and no optimizer trains them"
-        )
-        mend = Mend("register it: `nn.ModuleList`, `nn.ModuleDict` or an attribute of a module")
-    else:
-        return
+        yield from _kept(evidence, strange)
+
+
+def _kept(evidence: Evidence, strange: list[Node]) -> Iterator[Finding]:
+    """One finding for each kind of module that a module keeps outside the tree."""
+    firsts: dict[tuple[str, str], Node] = {}
     for node in strange:
-        yield RULE.at(node, f"{called(node)} {how}", mends=(mend,))
+        owner, _, inside = node.module.partition("(")
+        firsts.setdefault((owner.removesuffix("."), inside.partition(")")[0]), node)
+    for (owner, kind), node in firsts.items():
+        names = [s.name for s in evidence.strays if (s.owner, s.type) == (owner, kind)]
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        what = f"{names[0]!r} ({kind}){more}" if names else called(node)
+        above = evidence.modules.get(owner)
+        direct = node.module.endswith(f"({kind})")  # its line is one of the owner's
+        yield RULE.at(
+            node,
+            f"{what} {'are' if more else 'is'} kept outside the module tree, in a plain list, dict "
+            "or variable: `parameters()` and `state_dict` do not hold the weights, and no "
+            "optimizer trains them",
+            module=".".join(part for part in (owner, *names[:1]) if part) or None,
+            source=node.source if direct or above is None else above.source,
+            mends=(Mend("register it: `nn.ModuleList`, `nn.ModuleDict` or an attribute"),),
+        )
+
+
+def _tensors(evidence: Evidence) -> Iterator[Finding]:
+    """Plain tensors that scale an arm, or that a layer uses although they should be trained."""
+    arms = _arms(evidence)
+    for loose in evidence.loose:
+        for node in evidence.eval.graph.nodes:
+            if node.module != loose.module:
+                continue
+            if not any(not c.names and c.shape == loose.shape for c in node.constants):
+                continue
+            scales = name(node) in PRODUCTS and node.index in arms
+            if (scales and (loose.shape or loose.requires_grad)) or (
+                is_layer(node) and loose.requires_grad
+            ):
+                what = "scales an arm of the sum" if scales else f"is the weight of {called(node)}"
+                yield RULE.at(
+                    node,
+                    f"{loose.name!r} {shape(loose.shape)} {what} and is a plain tensor, no "
+                    "parameter and no buffer: no optimizer trains it, `state_dict` does not hold "
+                    "it, `model.to(...)` leaves it behind",
+                    mends=(
+                        Mend(f"make it a parameter: `self.{loose.name} = nn.Parameter(...)`")
+                        if loose.name.isidentifier()
+                        else Mend("keep the tensors in an `nn.ParameterList` or `ParameterDict`"),
+                    ),
+                )
+                break
+
+
+def _arms(evidence: Evidence) -> set[int]:
+    """Operations between the split and the join of a sum."""
+    run = evidence.eval
+    return {
+        node.index
+        for skip in run.skips
+        if skip.live and skip.merge == "add"
+        for arm in skip.arms
+        for node in run.flow.nodes_between(skip.split, arm.values[-1])
+    }

@@ -38,7 +38,8 @@ from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.ops import ADDS, CONCATS, name
 from torchskip.lint.rule import Rule
-from torchskip.lint.words import listed, plural, shape, times
+from torchskip.lint.twins import stand_ins
+from torchskip.lint.words import listed, plural, shape
 
 RULE = Rule("TS108", "unused-shortcut", "error", __doc__)
 _SCALE = re.compile(r"((layer|res|skip|branch)_?)?(scale|gamma|alpha|gain)(_?\d)?", re.I)
@@ -95,9 +96,12 @@ def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
     holding = {p.name.rpartition(".")[0] for p in evidence.eval.graph.parameters if not p.buffer}
     runs = {p for path in called | read for p in _above(path)}
     idle = {p for path in holding for p in _above(path)} - runs
+    instead = stand_ins(evidence)
     for path in sorted(idle):
         parent, _, word = path.rpartition(".")
         if path in named or parent in idle or not {path, parent} <= modules.keys():
+            continue
+        if not parent and path not in instead:  # heads of a model that this pass leaves out
             continue
         module, above = modules[path], modules[parent]
         if above.type == "ModuleList":
@@ -113,13 +117,13 @@ def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
                 for p in runs & modules.keys()
                 if modules[p].type == above.type and p != parent and f"{p}.{word}" in runs
             ]
-            again = [p for p in modules if p != path and _stands_in(evidence, path, p)]
+            again = instead.get(path)
             if above.type == "Sequential" or parent not in called or not (twins or again):
                 continue
             why = (
                 f"the {word!r} of {min(twins)!r} does"
                 if twins
-                else f"{again[0]!r}, of its kind and size, runs {times(modules[again[0]].calls)}"
+                else f"{again!r}, of its kind and size, runs in its place"
             )
         yield RULE.at(
             None,
@@ -150,26 +154,6 @@ def _scales(evidence: Evidence) -> Iterator[Finding]:
                 source=evidence.modules[block].source,
                 mends=(Mend(f"multiply the branch by {word}, or do not build it"),),
             )
-
-
-def _stands_in(evidence: Evidence, path: str, other: str) -> bool:
-    """Whether a module of the same kind and size runs twice where both should run once."""
-    parent = path.rpartition(".")[0]
-    one, two = evidence.modules[path], evidence.modules[other]
-    return (
-        other.rpartition(".")[0] == parent
-        and one.type == two.type
-        and two.calls > evidence.modules[parent].calls
-        and _shapes(evidence, path) == _shapes(evidence, other)
-    )
-
-
-def _shapes(evidence: Evidence, path: str) -> list[tuple[str, tuple[int, ...]]]:
-    return sorted(
-        (p.name.removeprefix(path), p.shape)
-        for p in evidence.eval.graph.parameters
-        if p.name.startswith(path + ".")
-    )
 
 
 def _above(path: str) -> Iterator[str]:

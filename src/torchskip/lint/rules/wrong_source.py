@@ -2,13 +2,16 @@
 
 ## What it does
 Reports shortcut layers that read the block's result instead of its input, decoder levels that read
-an encoder feature of another level while the feature of their own level is read by no skip, and
-pre-normalised halves of a block that both add to the block's input.
+an encoder feature of another level while the feature of their own level is read by no skip, encoder
+features that a decoder meets in the order they were made, pre-normalised halves of a block that
+both add to the block's input, and loops whose every round adds to the value before the loop.
 
 ## Why is this bad
 A projection that reads the branch's result adds a function of the branch to the branch: the
 block's input has no short way to its output. A decoder level that is fed a coarser feature,
-resized, never sees the detail that its own level kept.
+resized, never sees the detail that its own level kept. A list of features read from its front
+(`skips.pop(0)`) joins the finest feature to the coarsest map: the map grows at once and shrinks
+again. In a loop that adds to one value, no block's result has a short way on but the last one's.
 
 ## Example
 
@@ -33,9 +36,10 @@ from torchskip.graph import SkipPath
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
-from torchskip.lint.levels import foreign_levels, repeated_levels
+from torchskip.lint.levels import foreign_levels, queued_levels, repeated_levels
 from torchskip.lint.ops import ADDS, is_layer, is_norm, name
 from torchskip.lint.regions import below, keeps_shape, regions, says_residual
+from torchskip.lint.rounds import anchored_rounds
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, shape
 
@@ -49,9 +53,11 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     if evidence.eval.graph.failure is None:
         yield from _late(evidence)
         yield from _levels(evidence)
+        yield from _queue(evidence)
         yield from _stale(evidence)
         yield from _inside(evidence)
         yield from _own_norm(evidence)
+        yield from _anchored(evidence)
 
 
 def _late(evidence: Evidence) -> Iterator[Finding]:
@@ -163,6 +169,32 @@ def _stale(evidence: Evidence) -> Iterator[Finding]:
 def _normed(flow: Flow, total: int) -> bool:
     """Whether a normalisation is all that reads a sum."""
     return bool(flow.readers[total]) and all(map(is_norm, flow.reads(total)))
+
+
+def _anchored(evidence: Evidence) -> Iterator[Finding]:
+    """Loops of different blocks, each of which adds to the value before the loop."""
+    for sums in anchored_rounds(evidence.eval):
+        total = shape(evidence.eval.flow.value(sums[0].outputs[0]).shape)
+        yield RULE.at(
+            sums[1],
+            f"{len(sums)} rounds of this line all add to the value before the loop {total}: the "
+            "sum of a round goes through the next block and has no short way on",
+            mends=(Mend("add to the previous sum: `x = x + block(x)`"),),
+        )
+
+
+def _queue(evidence: Evidence) -> Iterator[Finding]:
+    """Encoder features that a decoder meets first in, first out."""
+    run = evidence.eval
+    queue = queued_levels(run)
+    if queue:
+        first, *_, last = (shape(run.flow.value(skip.split).shape) for skip in queue)
+        yield RULE.at(
+            run.graph.nodes[queue[0].join],
+            f"the decoder meets the encoder's features in the order they were made, {first} first "
+            f"and {last} last: its map grows at once and shrinks again",
+            mends=(Mend("take the last feature first: `skips.pop()` or `reversed(skips)`"),),
+        )
 
 
 def _levels(evidence: Evidence) -> Iterator[Finding]:

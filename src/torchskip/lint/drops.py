@@ -1,0 +1,117 @@
+"""Random masks of a pass: what they multiply, along which axes, and where their result goes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torchskip.graph import Constant, Node, Source
+from torchskip.lint.evidence import Pass
+from torchskip.lint.flow import Flow
+from torchskip.lint.joins import Join
+from torchskip.lint.ops import FORMS, PRODUCTS, is_layer, is_norm, name
+
+__all__ = ["DROP_PATH", "Drop", "drops", "factor", "in_scope", "is_shortcut", "met"]
+
+DROP_PATH = re.compile(r"drop_?path|stochastic_?depth|drop_?connect", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A value times a nameless tensor: made in the forward, no parameter and no buffer.
+
+    `start` is what is masked and `end` what becomes of it, without rescaling and changes of form.
+    """
+
+    node: Node
+    mask: Constant
+    start: int
+    end: int
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Axes along which the mask has numbers of its own."""
+        return tuple(axis for axis, size in enumerate(self.mask.shape) if size > 1)
+
+    @property
+    def place(self) -> tuple[str, Source | None]:
+        """Module and line."""
+        return self.node.module, self.node.source
+
+
+def drops(run: Pass) -> Iterator[Drop]:
+    """Every product with one nameless tensor of the value's rank, in order."""
+    for node in run.graph.nodes:
+        if name(node) not in PRODUCTS or len(node.inputs) != 1 or not node.outputs:
+            continue
+        rank = len(run.flow.value(node.inputs[0]).shape)
+        if len(node.constants) == 1 and not node.constants[0].names and rank > 1:
+            mask = node.constants[0]
+            if len(mask.shape) == rank:
+                yield Drop(node, mask, _start(run.flow, node), _end(run.flow, node))
+
+
+def _passes_on(node: Node) -> bool:
+    """Whether an operation hands a value on in another form or size."""
+    return name(node) in FORMS or (name(node) in PRODUCTS and not node.constants)
+
+
+def _end(flow: Flow, node: Node) -> int:
+    value = node.outputs[0]
+    while True:
+        readers = list(flow.reads(value))
+        if len(readers) != 1 or not readers[0].outputs or len(readers[0].inputs) != 1:
+            return value
+        if not _passes_on(readers[0]):
+            return value
+        value = readers[0].outputs[0]
+
+
+def _start(flow: Flow, node: Node) -> int:
+    value = node.inputs[0]
+    while (maker := flow.producer(value)) and len(maker.inputs) == 1 and _passes_on(maker):
+        value = maker.inputs[0]
+    return value
+
+
+def met(meets: tuple[Join, ...], drop: Drop) -> Join | None:
+    """The sum that the dropped value is an arm of."""
+    return next((join for join in meets if drop.end in join.values), None)
+
+
+def is_shortcut(flow: Flow, join: Join, drop: Drop) -> bool:
+    """Whether the dropped value is the identity of a sum whose other arm holds the layers."""
+    if any(is_layer(n) or is_norm(n) for n in flow.nodes_between(join.split, drop.end)):
+        return False
+    return any(
+        any(is_layer(n) for n in flow.nodes_between(join.split, v))
+        for v in join.values
+        if v != drop.end
+    )
+
+
+def factor(flow: Flow, value: int) -> float | None:
+    """By what plain numbers an arm is multiplied behind its last operation of another kind.
+
+    None where a tensor other than a nameless mask takes part.
+    """
+    whole = 1.0
+    while (maker := flow.producer(value)) and len(maker.inputs) == 1:
+        if name(maker) in PRODUCTS:
+            number = maker.argument("other", 1.0)
+            if any(c.names or not c.shape for c in maker.constants):
+                return None
+            if isinstance(number, (int, float)) and number:
+                whole = whole / number if name(maker) == "div" else whole * number
+        elif name(maker) not in FORMS:
+            break
+        value = maker.inputs[0]
+    return whole
+
+
+def in_scope(node: Node) -> bool:
+    """Whether the module or function that runs the operation is called a stochastic depth."""
+    words = (node.module.rpartition(".")[2], node.module_type)
+    function = node.source.function.rpartition(".")[2] if node.source else ""
+    return any(DROP_PATH.search(word) for word in (*words, function))

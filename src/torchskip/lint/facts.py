@@ -1,0 +1,87 @@
+"""What runs and looks beyond a graph found out about a model: frozen values, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torchskip.graph import Source
+
+__all__ = ["Body", "Draws", "Gradient", "Loose", "Place", "Real", "Renamed", "Stray"]
+
+Place = tuple[str, Source | None]  # module and line of an operation
+Gradient = Literal["flows", "zero", "missing", "nonfinite", "frozen"]
+
+
+@dataclass(frozen=True, slots=True)
+class Real:
+    """A small forward and backward with numbers, in training mode.
+
+    `gradients` says for each parameter what came back from a random projection of all
+    outputs. `forward` and `backward` hold the message of what was raised, empty when nothing.
+    `scales` are the standard deviations of the outputs of each module's first call, in order.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    gradients: Mapping[str, Gradient]
+    forward: str = ""
+    backward: str = ""
+    scales: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The numbers of one mask over several passes.
+
+    `binary` says that there are but zero and `peak`, `varied` that two passes differ.
+    """
+
+    mean: float
+    peak: float
+    binary: bool
+    varied: bool
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What the source of a module's forward says that no graph shows.
+
+    `unread` are names assigned and never read, with their lines.
+    """
+
+    module: str
+    type: str
+    file: str
+    line: int
+    unread: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A tensor written in place as `through` and joined as `name`, a name it had before."""
+
+    name: str
+    through: str
+    write: Source
+    join: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Loose:
+    """A floating tensor that a module keeps as a plain attribute: no parameter and no buffer."""
+
+    module: str
+    name: str
+    shape: tuple[int, ...]
+    requires_grad: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A module that another keeps in a plain list, tuple or dict, out of the module tree."""
+
+    owner: str
+    name: str
+    type: str
