@@ -1,5 +1,6 @@
 """Whole findings, word for word."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from corpus.inplace import ReluFirst
@@ -9,6 +10,8 @@ from torch import nn
 
 from torchskip.lint.check import check
 from torchskip.lint.finding import Edit, Mend
+
+X4 = (2, 4, 8, 8)
 
 
 def only(code, model, *shapes, **kwargs):
@@ -133,3 +136,101 @@ def test_mends_of_a_strided_branch_are_verified():
         ("write `Skip(self.0.a, self.0.r, self.0.b, shortcut='auto')`", True),
         ("write `Skip(self.0.a, self.0.r, self.0.b, keep='input')`", True),
     ]
+
+
+def test_a_mend_of_equal_lines_changes_all_of_them():
+    finding = only("TS104", seq(c2(), ReluFirst(True), ReluFirst(True)), X4, verify_mends=True)
+    (mend,) = finding.mends
+    assert finding.also == ("2.conv.0",)
+    assert [edit.module for edit in mend.edits] == ["1.conv.0", "2.conv.0"]
+    assert mend.verified
+
+
+def test_every_arm_of_a_concatenation_is_mended():
+    def dilated(rate):
+        return nn.Conv2d(4, 4, 3, padding=1, dilation=rate)
+
+    pyramid = Net(
+        lambda s, x: torch.cat([s.a(x), s.b(x), s.c(x)], 1), a=c2(k=1), b=dilated(2), c=dilated(3)
+    )
+    finding = only("TS101", pyramid, X4, verify_mends=True)
+    assert [(m.text, m.verified) for m in finding.mends] == [
+        ("set 'b': padding=2 and 'c': padding=3", True),
+        ("resize the branch to its skip: `F.interpolate(x, size=(8, 8))`, written "
+         "`size=skip.shape[2:]`", None),
+    ]  # fmt: skip
+
+
+def test_a_decoder_is_told_which_feature_fits():
+    class Popped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.d1, self.d2, self.d3 = c2(stride=2), c2(stride=2), c2(stride=2)
+
+        def forward(self, x):
+            skips = [x, self.d1(x)]
+            skips.append(self.d2(skips[-1]))
+            y = F.interpolate(self.d3(skips[-1]), scale_factor=2)
+            return y + skips.pop(0)
+
+    finding = only("TS101", Popped(), (2, 4, 16, 16))
+    assert finding.mends[0].text == (
+        "join the feature of that size: convolution in 'd2' gives (2, 4, 4, 4)"
+    )
+
+
+def test_the_channels_are_those_of_the_layer_that_set_them():
+    dense = Net(lambda s, x: s.b(torch.cat([x, s.a(x)], 1)) + x, a=c2(4, 2), b=c2(6, 2))
+    assert only("TS101", dense, X4).message == (
+        "cannot add branch (2, 2, 8, 8) and shortcut (2, 4, 8, 8): 2 against 4 on axis 1; the "
+        "branch parts at step 3, convolution 'b': (2, 6, 8, 8) to (2, 2, 8, 8)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arm", "text"),
+    [
+        (nn.Flatten(), "reshape the branch: `.view_as(x)` makes (2, 256) (2, 4, 8, 8)"),
+        (nn.Flatten(0), "reshape the branch: `.view_as(x)` makes (512,) (2, 4, 8, 8)"),
+        (
+            nn.Sequential(nn.AdaptiveAvgPool2d((8, 7)), nn.Flatten(2)),
+            "keep the axis that one arm lost: `keepdim=True`, `unsqueeze`, no `flatten`",
+        ),
+    ],
+)
+def test_another_rank_is_mended_by_its_axes(arm, text):
+    finding = only("TS101", Net(lambda s, x: x + s.arm(s.a(x)), a=c2(), arm=arm), X4)
+    assert [mend.text for mend in finding.mends] == [text]
+
+
+def test_swapped_axes_are_swapped_back():
+    turned = Net(lambda s, x: x + s.a(x).transpose(2, 3), a=c2())
+    assert only("TS101", turned, (2, 4, 8, 6)).mends[0].text == (
+        "swap the branch's axes: `.transpose(2, 3)`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("layer", "given", "text"),
+    [
+        (c2(8), X4, "build '1' with in_channels=4, not 8"),
+        (nn.ConvTranspose2d(8, 4, 2, 2), X4, "build '1' with in_channels=4, not 8"),
+        (nn.Conv2d(8, 8, 3, groups=2), X4, "build '1' with in_channels=4, not 8"),
+        (nn.Linear(6, 3), X4, "build '1' with in_features=8, not 6"),
+    ],
+)
+def test_a_layer_of_another_width(layer, given, text):
+    assert [mend.text for mend in only("TS100", seq(c2(), layer), given).mends] == [text]
+
+
+def test_dropout_in_place_is_called_dropout():
+    dropping = Net(lambda s, x: x + s.a(F.dropout(x, 0.5, s.training, True)), a=c2())
+    finding = only("TS104", seq(c2(), dropping), X4)
+    assert finding.message == (
+        "dropout in '1' overwrites the shortcut (2, 4, 8, 8) before it is joined in training: the "
+        "add gets the result of dropout instead of its input"
+    )
+    assert (
+        finding.mends[0].text
+        == "write dropout out of place: no `inplace=True`, no trailing underscore"
+    )

@@ -46,6 +46,7 @@ class Broken(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(3, 6, 3)
         self.norm = nn.BatchNorm2d(7)
+        self.up = nn.ConvTranspose2d(5, 3, 2, 2)
         self.linear = nn.Linear(5, 5)
         self.run = run
 
@@ -60,6 +61,13 @@ class Broken(nn.Module):
         (lambda m, x: x.add_(m.conv(x)), "aten.add_.Tensor", "", "The size of tensor a"),
         (lambda m, x: x * m.conv(x), "aten.mul.Tensor", "", "The size of tensor a"),
         (lambda m, x: m.conv(m.conv(x)), "aten.convolution.default", "conv", "expected input"),
+        (lambda m, x: m.up(x), "aten.convolution.default", "up", "to have 5 channels, but got 3"),
+        (
+            lambda m, x: F.conv_transpose2d(x, torch.ones(3, 2, 2, 2), stride=2, output_padding=2),
+            "aten.convolution.default",
+            "",
+            "output padding must be smaller",
+        ),
         (lambda m, x: m.linear(x), "aten.addmm.default", "linear", "shapes cannot be multiplied"),
         (lambda m, x: m.norm(x), "torch.nn.functional.batch_norm", "norm", "running_mean"),
         (lambda m, x: x.view(5, 5), "aten.view.default", "", "is invalid for input of size"),

@@ -64,7 +64,8 @@ def calls(func):
                 weight = meta(9, x.shape[1] // groups, *[k] * rank, dtype=x.dtype)
                 rest = [step] * rank, [pad] * rank, [spread] * rank
                 yield (x, weight, meta(9), *rest, False, [0] * rank, groups)
-                yield (x, weight, None, *rest, True, [0] * rank, 1)
+                turned = meta(x.shape[1], 9, *[k] * rank, dtype=x.dtype)
+                yield (x, turned, None, *rest, True, [0] * rank, 1)
                 yield (x, meta(9, 5, *[k] * rank), None, *rest, False, [0] * rank, groups)
         elif name == "cat":
             for axis in range(-1, x.dim()):

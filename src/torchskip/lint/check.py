@@ -91,6 +91,19 @@ def judge(
             elif key not in found:
                 found[key] = finding
             elif finding.module != found[key].module and finding.module not in found[key].also:
-                found[key] = replace(found[key], also=(*found[key].also, finding.module))
+                found[key] = _together(found[key], finding)
     ordered = sorted(found.values(), key=lambda f: -SEVERITIES.index(f.severity))
     return tuple(ordered), len(hidden)
+
+
+def _together(first: Finding, again: Finding) -> Finding:
+    """One finding of the same line in two modules, with mends that change both."""
+    mends = tuple(
+        replace(mend, edits=(*mend.edits, *other.edits))
+        for mend, other in zip(first.mends, again.mends, strict=False)
+    )
+    return replace(
+        first,
+        mends=mends if len(first.mends) == len(again.mends) else first.mends,
+        also=(*first.also, again.module),
+    )

@@ -62,10 +62,15 @@ class Mismatch:
         return tuple(sorted(found, key=lambda w: w.role))
 
     def _parts(self, way_: Way, target: tuple[int, ...]) -> int | None:
-        """Index of the first step from which on the arm differs from where it should arrive."""
+        """Index of the first step from which on the arm differs from where it should arrive.
+
+        Where channels alone differ it is the layer that set them: those before may be of any width.
+        """
         parts = None
         for index in reversed(range(len(way_.steps))):
             here = way_.steps[index].shape
+            if parts is not None and self.axes == (1,) and here[1:2] != way_.end[1:2]:
+                break
             same = len(here) == len(target) and all(here[a] == target[a] for a in self.axes)
             if same:
                 break

@@ -13,6 +13,7 @@ __all__ = [
     "FORMS",
     "PRODUCTS",
     "RECTIFIERS",
+    "SIGNS",
     "SQUASHES",
     "describe",
     "is_layer",
@@ -22,6 +23,7 @@ __all__ = [
 
 ADDS = frozenset({"add", "sub", "rsub"})
 PRODUCTS = frozenset({"mul", "div"})
+SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 CONCATS = frozenset({"cat", "concat", "stack"})
 # Activations that map to non-negative numbers.
 RECTIFIERS = frozenset({"relu", "relu6", "hardtanh", "clamp", "clamp_min", "threshold", "softplus"})

@@ -38,10 +38,15 @@ def _works(
     if not mend.edits:
         return None
     report = check(applied(model, mend.edits), *example, select=[finding.code, "TS100"], **kwargs)
+    # Forward may stop at a later block, which has the same fault: this one is mended.
     return not any(
-        f.severity == "error" and (f.code != finding.code or f.join == finding.join)
+        f.severity == "error" and (f.code != finding.code or _place(f) == _place(finding))
         for f in report.findings
     )
+
+
+def _place(finding: Finding) -> tuple[object, ...]:
+    return finding.module, finding.source, finding.join
 
 
 def _meets(model: nn.Module, wrap: Wrap) -> bool:

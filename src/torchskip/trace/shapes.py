@@ -117,9 +117,11 @@ def _convolution(
     groups: int,
 ) -> Any:
     sizes = x.shape[2:]
+    if transposed:
+        _check_transposed(x, weight, bias, stride, dilation, output_padding, groups)
+        return NotImplemented
     if (
-        transposed
-        or not (x.is_meta and weight.is_meta)
+        not (x.is_meta and weight.is_meta)
         or not len(sizes) == len(weight.shape) - 2 == len(stride) == len(padding) == len(dilation)
         or x.shape[1] != weight.shape[1] * groups
         or 0 in x.shape
@@ -130,6 +132,21 @@ def _convolution(
     if min(out, default=0) < 1:
         return NotImplemented
     return torch.empty((x.shape[0], weight.shape[0], *out), dtype=x.dtype, device="meta")
+
+
+def _check_transposed(
+    x: Any, weight: Any, bias: Any, stride: Any, dilation: Any, output_padding: Any, groups: int
+) -> None:
+    """Refuse what real kernels refuse and the meta kernel takes."""
+    if x.shape[1] != weight.shape[0]:
+        raise RuntimeError(
+            f"Given transposed=1, weight of size {list(weight.shape)}, expected input"
+            f"{list(x.shape)} to have {weight.shape[0]} channels, but got {x.shape[1]} channels"
+        )
+    if bias is not None and bias.shape != (weight.shape[1] * groups,):
+        raise RuntimeError(f"a bias of {tuple(bias.shape)} for {weight.shape[1] * groups} channels")
+    if any(o >= max(s, d) for o, s, d in zip(output_padding, stride, dilation, strict=False)):
+        raise RuntimeError("output padding must be smaller than either stride or dilation")
 
 
 def _cat(tensors: Any, dim: int = 0) -> Any:

@@ -32,7 +32,7 @@ from collections.abc import Iterator
 from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
-from torchskip.lint.ops import is_layer, is_norm, name
+from torchskip.lint.ops import SIGNS, is_layer, is_norm, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, shape
 
@@ -98,8 +98,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 def _advice(writer: Node) -> str:
     kind = name(writer)
-    if kind == "add":
-        return "write `out = out + shortcut` instead of `out += shortcut`"
+    if kind in SIGNS:
+        return f"write `out = out {SIGNS[kind]} shortcut` instead of `out {SIGNS[kind]}= shortcut`"
     if kind in {"copy", "fill", "zero", "index_put", "masked_fill"}:
         return "write into a copy: `out = x.clone()` before the assignment"
     return f"run {kind} out of place (`inplace=False`)"

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 
 from torchskip.graph import Graph, Node
 from torchskip.lint.evidence import Evidence, Pass
-from torchskip.lint.finding import Finding
+from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.mismatch import mismatch
 from torchskip.lint.ops import ADDS, CONCATS, FORMS, is_norm, name
@@ -57,8 +57,27 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 source=failure.source,
                 # A small example may be too small for statistics in training alone.
                 severity="warning" if run is evidence.train else None,
+                mends=tuple(_widths(run, node)) if node else (),
             )
         return
+
+
+def _widths(run: Pass, node: Node) -> Iterator[Mend]:
+    """The width that the failing layer should have been built with."""
+    weight = next((c.shape for c in node.constants if c.names and len(c.shape) > 1), None)
+    if weight is None or not node.inputs or not node.module:
+        return
+    given = run.flow.value(node.inputs[0]).shape
+    if name(node) in {"convolution", "_convolution"} and len(given) == len(weight):
+        groups = node.argument("groups", 1)
+        transposed = node.argument("transposed") is True
+        taken = weight[0] if transposed else weight[1] * (groups if isinstance(groups, int) else 1)
+        if taken != given[1]:
+            yield Mend(f"build {node.module!r} with in_channels={given[1]}, not {taken}")
+    elif name(node) in {"addmm", "mm", "linear"}:
+        taken = weight[-1] if name(node) == "linear" else weight[0]  # the others get it transposed
+        if taken != given[-1]:
+            yield Mend(f"build {node.module!r} with in_features={given[-1]}, not {taken}")
 
 
 def _fed_by(run: Pass, node: Node) -> str:

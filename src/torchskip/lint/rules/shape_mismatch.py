@@ -29,13 +29,14 @@ convolution arithmetic*, 2016; Project-MONAI/MONAI#7591.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend, Wrap
 from torchskip.lint.mismatch import Mismatch, mismatch
 from torchskip.lint.rule import Rule
 from torchskip.lint.solve import layers_of, solve
-from torchskip.lint.words import shape
+from torchskip.lint.words import called, listed, shape
 
 RULE = Rule("TS101", "shape-mismatch", "error", __doc__)
 
@@ -62,14 +63,11 @@ def _mends(run: Pass, found: Mismatch) -> tuple[Mend, ...]:
     flow, join = run.flow, found.join
     start = flow.value(join.split).shape
     branch, shortcut = (flow.value(v).shape for v in (found.branch, found.shortcut))
-    mends: list[Mend] = []
+    mends: list[Mend] = list(_reshaped(branch, shortcut))
     rank = len(branch) - 2
     spatial = bool(found.axes) and min(found.axes) >= 2
     if spatial and len(shortcut) == len(branch) == len(start) and rank >= 1:
-        deep = layers_of(flow, join.split, found.branch)
-        flat = layers_of(flow, join.split, found.shortcut)
-        if deep is not None and flat is not None:
-            mends += solve(deep, flat, start[2:])[:1]
+        mends += list(_own_level(run, found)) or _settings(run, found)
     if found.concat:
         if spatial:
             mends.append(
@@ -79,7 +77,7 @@ def _mends(run: Pass, found: Mismatch) -> tuple[Mend, ...]:
                 )
             )
         return tuple(mends[:3])
-    if rank >= 1 and len(start) == len(branch):
+    if rank >= 1 and found.axes and len(start) == len(branch):
         modules = _modules(run, found)
         auto = Wrap(modules, (("shortcut", "auto"),), start, branch) if modules else None
         mends.append(
@@ -99,6 +97,51 @@ def _mends(run: Pass, found: Mismatch) -> tuple[Mend, ...]:
                 )
             )
     return tuple(mends[:3])
+
+
+def _settings(run: Pass, found: Mismatch) -> list[Mend]:
+    """Settings with which every arm arrives at the shortcut's size, as one mend."""
+    flow, split = run.flow, found.join.split
+    start, target = (flow.value(v).shape[2:] for v in (split, found.shortcut))
+    flat = layers_of(flow, split, found.shortcut)
+    parts: list[Mend] = []
+    for value in found.join.values:
+        deep = layers_of(flow, split, value)
+        if flow.value(value).shape[2:] == target:
+            continue
+        solved = solve(deep, flat, start)[:1] if deep is not None and flat is not None else ()
+        if not solved:
+            return []
+        parts += solved
+    words = [part.text.removeprefix("set ") for part in parts]
+    edits = tuple(edit for part in parts for edit in part.edits)
+    return [Mend("set " + listed(words), edits=edits)] if parts else []
+
+
+def _own_level(run: Pass, found: Mismatch) -> Iterator[Mend]:
+    """The feature of the size to which the branch came up again: another entry of a skip list."""
+    flow = run.flow
+    target = flow.value(found.branch).shape
+    steps = flow.longest(found.join.split, found.branch)
+    sizes = [flow.value(value).shape for _, value in steps]
+    low = min(range(len(sizes)), key=lambda i: prod(sizes[i][2:]))
+    for (node, _), size in reversed(list(zip(steps[:low], sizes[:low], strict=True))):
+        if size[2:] == target[2:] and (found.concat or size == target):
+            yield Mend(f"join the feature of that size: {called(node)} gives {shape(size)}")
+            return
+
+
+def _reshaped(branch: tuple[int, ...], shortcut: tuple[int, ...]) -> Iterator[Mend]:
+    """What brings shapes together that hold the same numbers, or differ in their rank."""
+    if len(branch) != len(shortcut):
+        if prod(branch) == prod(shortcut):
+            yield Mend(f"reshape the branch: `.view_as(x)` makes {shape(branch)} {shape(shortcut)}")
+        else:
+            yield Mend("keep the axis that one arm lost: `keepdim=True`, `unsqueeze`, no `flatten`")
+        return
+    moved = [i for i, (a, b) in enumerate(zip(branch, shortcut, strict=True)) if a != b]
+    if len(moved) == 2 and sorted(branch) == sorted(shortcut):
+        yield Mend(f"swap the branch's axes: `.transpose({moved[0]}, {moved[1]})`")
 
 
 def _wrapped(wrap: Wrap | None, word: str) -> str:

@@ -37,10 +37,10 @@ from torchskip.graph import Node, Source
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Edit, Finding, Mend
 from torchskip.lint.flow import Flow
-from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, describe, name
+from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, SIGNS, describe, name
 from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
-from torchskip.lint.words import called, shape
+from torchskip.lint.words import shape
 
 RULE = Rule("TS104", "shortcut-overwritten", "error", __doc__)
 _JOINS = ADDS | CONCATS | PRODUCTS
@@ -62,7 +62,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         yield finding
     for writer in writers:
         if _place(writer) not in named:
-            yield from _callers(run, writer)
+            yield from _callers(evidence, writer)
     if writers:
         yield from _renamed(evidence, writers, named)
 
@@ -78,7 +78,7 @@ def _renamed(
         text = f"copy before writing: `{found.through} = {found.name}.clone()`"
         yield RULE.at(
             here[0],
-            f"{called(here[0])} writes in place to {found.through!r}, and {found.name!r}, which "
+            f"{_called(here[0])} writes in place to {found.through!r}, and {found.name!r}, which "
             "is joined afterwards, is the same memory: the shortcut is overwritten",
             join=found.join,
             mends=(Mend(text),),
@@ -113,31 +113,47 @@ def _overwrites(
         if join is None or (run is evidence.eval and evidence.outplace_difference == 0.0):
             continue
         old = free.flow.value(twin.inputs[0])
-        module = evidence.modules.get(writer.module)
-        fixes: tuple[Edit, ...] = ()
-        if module is not None and dict(module.attributes).get("inplace") is True:
-            fixes = (Edit(writer.module, "inplace", False),)
-        text = (
-            f"set `inplace=False` on {writer.module!r}, or call `torchskip.mend(model)`"
-            if fixes
-            else f"write {describe(writer)} out of place"
-        )
         when = "" if run is evidence.eval else " in training"
         yield (
             RULE.at(
                 writer,
-                f"{called(writer)} overwrites the shortcut {shape(old.shape)} before it is "
-                f"joined{when}: the {describe(join)} gets the result of {describe(writer)} "
+                f"{_called(writer)} overwrites the shortcut {shape(old.shape)} before it is "
+                f"joined{when}: the {describe(join)} gets the result of {_word(writer)} "
                 "instead of its input",
                 join=_line(twins, run, join),
-                mends=(Mend(text, edits=fixes),),
+                mends=(_out_of_place(evidence, writer),),
             ),
             writer,
         )
 
 
-def _callers(run: Pass, writer: Node) -> Iterator[Finding]:
+def _out_of_place(evidence: Evidence, writer: Node) -> Mend:
+    """How the user writes the operation without overwriting its input."""
+    kind = name(writer)
+    module = evidence.modules.get(writer.module)
+    if module is not None and dict(module.attributes).get("inplace") is True:
+        return Mend(
+            f"set `inplace=False` on {writer.module!r}, or call `torchskip.mend(model)`",
+            edits=(Edit(writer.module, "inplace", False),),
+        )
+    if kind in SIGNS and _word(writer) == describe(writer):
+        return Mend(f"write `x = x {SIGNS[kind]} ...`, which makes a new tensor, not in place")
+    return Mend(f"write {_word(writer)} out of place: no `inplace=True`, no trailing underscore")
+
+
+def _word(writer: Node) -> str:
+    """The operation as the user wrote it: a dropout multiplies by a mask."""
+    text = writer.module_type + (writer.source.text if writer.source else "")
+    return "dropout" if name(writer) == "mul" and "dropout" in text.lower() else describe(writer)
+
+
+def _called(writer: Node) -> str:
+    return _word(writer) + (f" in {writer.module!r}" if writer.module else "")
+
+
+def _callers(evidence: Evidence, writer: Node) -> Iterator[Finding]:
     """A module that writes to a tensor of its caller, returns another, and the caller joins it."""
+    run = evidence.eval
     flow = run.flow
     written = flow.value(writer.outputs[0])
     maker = flow.producer(written.previous) if written.previous is not None else None
@@ -151,11 +167,11 @@ def _callers(run: Pass, writer: Node) -> Iterator[Finding]:
         if _returns(run, owner, writer.call) - {written.memory}:
             yield RULE.at(
                 writer,
-                f"{called(writer)} writes to the input of {owner!r}, {shape(written.shape)}, "
+                f"{_called(writer)} writes to the input of {owner!r}, {shape(written.shape)}, "
                 f"which the caller still holds: the {describe(node)} behind it gets the "
                 "overwritten value",
                 join=node.source,
-                mends=(Mend(f"write {describe(writer)} out of place"),),
+                mends=(_out_of_place(evidence, writer),),
             )
             return
 
