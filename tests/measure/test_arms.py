@@ -6,94 +6,57 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from torchskip.errors import ArgumentError
-from torchskip.measure import (
-    at_joins,
-    dropped,
-    gradient_shares,
-    lesions,
-    path_lengths,
-    signals,
-    skips_of,
-    stream,
-)
+from torchskip.measure import gradient_shares, lesions, path_lengths, signals, stream
 from torchskip.nn import Skip
+from torchskip.surgery import meeting
 
 
 def by_label(scores):
     return F.cross_entropy(scores, torch.tensor([1, 2, 3]))
 
 
-def test_visits_see_both_arms_in_order(net, x):
-    seen = []
-
-    def look(path, shortcut, branch):
-        seen.append((path, shortcut, branch))
-        return shortcut, branch
-
-    net.eval()
-    with torch.no_grad(), at_joins(net, look):
-        net(x)
-        block = net.stages[1][0].unit
-        given = net.stages[0](net.stem(x))
-    assert [path for path, *_ in seen[:6]] == list(skips_of(net))
-    assert torch.equal(seen[2][1], block.shortcut(given))
-    assert torch.equal(seen[2][2], block.branch(given))
-
-
-def test_a_merge_that_is_a_module_is_watched_too():
-    skip = Skip(nn.Conv2d(2, 2, 1), merge="gate")
-    x = torch.rand(1, 2, 4, 4)
-    with at_joins(skip, lambda _path, shortcut, branch: (shortcut, shortcut)):
-        assert torch.allclose(skip(x), x)
-    assert not torch.allclose(skip(x), x)
+def blocks(net):
+    """Return every `Skip` of a network by its path."""
+    return {path: module for path, module in net.named_modules() if isinstance(module, Skip)}
 
 
 def test_a_model_without_skips_is_refused():
-    with pytest.raises(ArgumentError, match=r"Linear has no torchskip\.nn\.Skip"):
-        skips_of(nn.Linear(1, 1))
+    with pytest.raises(ArgumentError, match="none of the skips of Linear"):
+        stream(nn.Linear(1, 1), torch.ones(1, 1))
 
 
 def test_a_dropped_block_is_one_whose_branch_ends_in_zero(net, x, unchanged):
     facts, check = unchanged
     net.eval()
     before = facts(net)
-    found = lesions(net, lambda model: model(x))
+    found = lesions(net, lambda model: model(x), x)
     check(net, before)
-    assert torch.equal(found[""], net(x))
-    assert list(found) == ["", *skips_of(net)]
-    for path, skip in skips_of(net).items():
+    assert torch.equal(found.intact, net(x))
+    assert list(found.dropped) == list(blocks(net))
+    for path, skip in blocks(net).items():
         last = skip.branch.bn2
         weight, bias = last.weight.detach().clone(), last.bias.detach().clone()
         with torch.no_grad():
             last.weight.zero_()
             last.bias.zero_()
-            assert torch.equal(net(x), found[path])
+            assert torch.equal(net(x), found.dropped[path])
             last.weight.copy_(weight)
             last.bias.copy_(bias)
-        assert not torch.equal(found[path], found[""])
+        assert not torch.equal(found.dropped[path], found.intact)
 
 
-def test_a_plain_block_is_bypassed(plain, x):
-    plain.eval()
-    found = lesions(plain, lambda model: model(x), ["stages.0.1"])["stages.0.1"]
+def test_without_shortcuts_a_lesion_is_the_plain_network_with_that_block_bypassed(net, plain, x):
+    plain.load_state_dict(net.state_dict())
+    net.eval(), plain.eval()
+    found = lesions(net, lambda model: model(x), x, shortcuts=False)
+    assert torch.equal(found.intact, plain(x))
+    kept = [path for path in blocks(net) if path not in ("stages.1.0.unit", "stages.2.0.unit")]
+    assert list(found.dropped) == kept
     plain.stages[0][1] = nn.Identity()
-    assert torch.equal(plain(x), found)
-
-
-def test_what_cannot_be_bypassed_is_named(plain, x, unchanged):
-    facts, check = unchanged
-    before = facts(plain)
-    with pytest.raises(ArgumentError) as caught, dropped(plain.eval(), "stages.1.0"):
-        plain(x)
-    assert str(caught.value) == (
-        "'stages.1.0' cannot be bypassed: it turns (3, 4, 12, 12) into (3, 8, 6, 6)\n"
-        "  mend: choose blocks that keep the shape"
-    )
-    check(plain.train(), before)
-    with pytest.raises(ArgumentError, match=r"CifarNet has no module 'stem\.nothing'"):
-        lesions(plain, lambda model: model(x), ["stem.nothing"])
+    assert torch.equal(plain(x), found.dropped["stages.0.1.unit"])
 
 
 def test_gradient_shares_are_those_of_autograd(net, x, unchanged):
@@ -102,17 +65,17 @@ def test_gradient_shares_are_those_of_autograd(net, x, unchanged):
     before = facts(net)
     found = {share.path: share for share in gradient_shares(net, by_label, x)}
     check(net, before)
-    assert list(found) == list(skips_of(net))
+    assert list(found) == list(blocks(net))
 
     values = [net.stem(x).detach()]  # every block's input
-    blocks = [block for stage in net.stages for block in stage]
-    for block in blocks:
+    chain = [block for stage in net.stages for block in stage]
+    for block in chain:
         values.append(block(values[-1]).detach())
-    for index, (path, block) in enumerate(zip(skips_of(net), blocks, strict=True)):
+    for index, (path, block) in enumerate(zip(blocks(net), chain, strict=True)):
         given = values[index].requires_grad_()
         arms = block.unit.shortcut(given.clone()), block.unit.branch(given.clone())
         out = torch.relu(arms[0] + arms[1])
-        for later in blocks[index + 1 :]:
+        for later in chain[index + 1 :]:
             out = later(out)
         loss = by_label(net.classifier(net.pool(out).flatten(1)))
         at_join = torch.autograd.grad(loss, arms[0], retain_graph=True)[0]
@@ -124,6 +87,62 @@ def test_gradient_shares_are_those_of_autograd(net, x, unchanged):
         cosine = F.cosine_similarity(by.flatten(), through.flatten(), dim=0).item()
         assert found[path].cosine == pytest.approx(cosine, abs=1e-4)
         assert 0 < found[path].share < 1
+
+
+class ByHand(nn.Module):
+    """A residual block that overwrites what it can, its shortcut a projection or none."""
+
+    def __init__(self, skip):
+        super().__init__()
+        self.branch, self.shortcut = skip.branch, skip.shortcut
+
+    def forward(self, x):
+        out = self.branch(x)
+        out += x if isinstance(self.shortcut, nn.Identity) else self.shortcut(x)
+        return out
+
+
+def test_measures_of_blocks_written_by_hand_are_those_of_skips(net, x, unchanged):
+    facts, check = unchanged
+
+    def measures(model):
+        shares = gradient_shares(model, by_label, x)
+        return (
+            [(share.shortcut, share.branch, share.cosine) for share in shares],
+            [(change.relative, change.cosine) for change in stream(model, x)],
+            path_lengths(model, by_label, x, samples=2).weight,
+            torch.stack([*lesions(model, lambda n: n(x), x).dropped.values()]),
+        )
+
+    net.eval()
+    ours = measures(net)
+    for stage in net.stages:
+        for block in stage:
+            block.unit = ByHand(block.unit)
+    before = facts(net)
+    theirs = measures(net)
+    check(net, before)
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_a_checkpointed_block_and_one_of_several_outputs_have_shares():
+    conv = nn.Conv2d(2, 2, 3, padding=1)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = Skip(conv), Skip(nn.Conv2d(2, 2, 3, padding=1))
+
+        def forward(self, x, kept):
+            a, b = (checkpoint(self.first, x, use_reentrant=False) if kept else self.first(x)), x
+            a, b = torch.stack((a, b), 1).unbind(1)
+            return self.second(a) + b
+
+    net, x = Net(), torch.randn(3, 2, 6, 6)
+    shares = [gradient_shares(net, torch.sum, x, kept) for kept in (False, True)]
+    assert [share.path for share in shares[0]] == ["first", "second"]
+    assert shares[0][0].shortcut == pytest.approx(shares[1][0].shortcut)
+    assert shares[0][1] == shares[1][1]
 
 
 def test_gradient_shares_leave_gradients_alone(net, x):
@@ -160,7 +179,7 @@ def test_the_longest_path_is_the_plain_network(net, x, unchanged):
     check(net, before)
     net.eval()
     given = x.clone().requires_grad_()
-    with at_joins(net, lambda _path, shortcut, branch: (shortcut.detach(), branch)):
+    with meeting(net, lambda _path, shortcut, branch: (shortcut.detach(), branch), x):
         by_label(net(given)).backward()
     assert found.gradient[-1] == pytest.approx(given.grad.norm().item(), rel=1e-5)
     assert sum(found.weight) == pytest.approx(1.0)

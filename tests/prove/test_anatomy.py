@@ -6,12 +6,14 @@ from dataclasses import asdict
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from torchskip.prove import Plan
-from torchskip.prove.anatomy import Anatomy, blocks_of, dissect, first_signals
+from torchskip.prove.anatomy import Anatomy, dissect, first_signals
 from torchskip.prove.batches import Batches
 from torchskip.prove.fabric import make_fabric
+from torchskip.prove.joined import Joined, joins_of
 from torchskip.prove.records import to_json
 from torchskip.prove.train import Training
 from torchskip.prove.twins import CifarTwins
@@ -29,16 +31,36 @@ def trained(few):
         while training.advance():
             pass
         before = {n: v.clone() for n, v in training.network.state_dict().items()}
-        anatomy = dissect(training, blocks_of(pair), variances)
+        joined = Joined.of(pair, name, training.network, None, few.test[:2].float())
+        anatomy = dissect(training, joined, variances)
         after = training.network.state_dict()
         assert all(torch.equal(after[n], v) for n, v in before.items())
         found[name] = training, anatomy
     return found
 
 
-def test_the_blocks_are_those_of_the_residual_network():
+def test_the_joins_of_both_networks_are_those_of_the_residual_one(few):
     pair = CifarTwins(channels=1, classes=10, width=4)(8, 0)
-    assert blocks_of(pair) == ("stages.0.0.unit", "stages.1.0.unit", "stages.2.0.unit")
+    x = few.test[:2].float()
+    for name, network in pair.items():
+        joined = Joined.of(pair, name, network, None, x)
+        assert joined.shortcuts == (name == "residual")
+        assert joins_of(joined.network, x, joined.which) == (
+            "stages.0.0.unit",
+            "stages.1.0.unit",
+            "stages.2.0.unit",
+        )
+    assert Joined.of({"plain": pair["plain"]}, "plain", pair["plain"], None, x) is None
+
+
+def test_a_network_that_is_no_plain_twin_has_no_blocks_to_drop(few):
+    pair = CifarTwins(channels=1, classes=10, width=4)(8, 0)
+    pair["residual"] = nn.Sequential(pair["residual"])  # its weights have other names
+    with torch.no_grad():
+        pair["residual"][0].stem.conv.weight.mul_(2)
+    x = few.test[:2].float()
+    assert Joined.of(pair, "plain", pair["plain"], None, x) is None
+    assert Joined.of(pair, "residual", pair["residual"], None, x) is not None
 
 
 def test_the_intact_network_and_the_middle_of_the_slice(trained, few):

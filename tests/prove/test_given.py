@@ -3,7 +3,6 @@
 import io
 import json
 import math
-from functools import partial
 
 import pytest
 import torch
@@ -11,10 +10,10 @@ from rich.console import Console
 from torch import nn
 
 from torchskip.errors import ArgumentError, SpecError, TrainingError
-from torchskip.models.cifar import resnet
+from torchskip.measure import lesions
 from torchskip.prove import Experiment, Plan, compare
 from torchskip.prove.given import GivenTwins
-from torchskip.prove.lesioned import Lesioned
+from torchskip.prove.joined import Joined, left_out
 
 
 class Block(nn.Module):
@@ -145,14 +144,15 @@ def test_the_whole_comparison(few, tmp_path):
     ]
     assert [math.isnan(v) for v in plain.anatomy.lesions] == [False, True, False]
     assert not any(math.isnan(v) for v in residual.anatomy.lesions)
-    assert residual.anatomy.shares == residual.anatomy.lengths == ()
+    assert len(residual.anatomy.shares) == len(residual.anatomy.changes) == 3
+    assert sum(residual.anatomy.lengths) == pytest.approx(1)
+    assert plain.anatomy.shares == plain.anatomy.lengths == ()
     page = (tmp_path / "report.html").read_text()
     assert "<title>Residual: 3 skip connections (2 identity, 1 projection)</title>" in page
     assert "<title>Residual: 0 skip connections</title>" in page
     assert "In Residual " in page
     for note in found.notes:
         assert note in console.file.getvalue()
-    assert "left out" in found.notes[-1]
     assert json.loads((tmp_path / "results.json").read_text())["model"] == "Residual"
     again = compare(experiment(tmp_path, resume=True), model=Residual, images=few)
     assert repr(again.runs) == repr(found.runs)
@@ -177,35 +177,46 @@ def test_a_spec_as_on_the_command_line(few, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
-def test_arms_are_measured_where_every_skip_is_a_skip(few, tmp_path):
-    model = partial(resnet, 8, in_channels=1, widths=(4, 8, 8))
-    plain, residual = compare(experiment(tmp_path), model=model, images=few).runs
-    assert plain.anatomy.shares == ()
-    assert len(residual.anatomy.shares) == len(residual.anatomy.changes) == 3
-    assert sum(residual.anatomy.lengths) == pytest.approx(1)
-
-
 def test_a_lesion_is_the_network_without_that_block():
     pair = GivenTwins(Residual, IMAGE)(0, 0)
     x = torch.rand(8, *IMAGE)
-    answers = []
 
-    def evaluate(net):
-        answers.append(net(x))
-        return 0.0
+    def answers(name):
+        joined = Joined.of(pair, name, pair[name], None, x)
+        whole, which, shortcuts = joined.network, joined.which, joined.shortcuts
+        found = lesions(whole, lambda net: net(x), x, which=which, shortcuts=shortcuts)
+        assert torch.equal(found.intact, pair[name](x))
+        return found.dropped
 
     net = pair["residual"]
     one, two, three = net.blocks
     begun = net.stem(x).relu()  # of the first block its ReLU is left
-    Lesioned.of(pair, "plain", None).lesions(pair["plain"], x, evaluate)
+    plain = answers("plain")
+    assert [*plain] == ["blocks.0", "blocks.2"]
     second = two.branch(begun).relu()
-    assert torch.equal(answers[0], net.head(three.branch(second).relu()))
+    assert torch.equal(plain["blocks.0"], net.head(three.branch(second).relu()))
     last = two.branch(one.branch(net.stem(x)).relu()).relu()
-    assert torch.equal(answers[1], net.head(last.relu()))
-    answers.clear()
-    Lesioned.of(pair, "residual", None).lesions(net, x, evaluate)
-    assert torch.equal(answers[0], net.head(three(two(begun))))
-    assert torch.equal(answers[1], net.head(three(two.down(one(net.stem(x))).relu())))
+    assert torch.equal(plain["blocks.2"], net.head(last.relu()))
+    residual = answers("residual")
+    assert torch.equal(residual["blocks.0"], net.head(three(two(begun))))
+    middle = two.down(one(net.stem(x))).relu()
+    assert torch.equal(residual["blocks.1"], net.head(three(middle)))
+
+
+def test_skips_that_are_no_meeting_of_two_arms_are_told():
+    assert left_out(Residual(), IMAGE, None) == ()
+    assert left_out(Three(), IMAGE, None) == (
+        "1 of 3 skips are no meeting of two arms and left out of the measures: lesions, gradient "
+        "by the shortcut, path lengths, changes of the stream.",
+    )
+
+
+class Three(Residual):
+    """The last block's sum has three arms."""
+
+    def forward(self, x):
+        x, branch = self.blocks[:2](self.stem(x)), self.blocks[2].branch
+        return self.head(x + branch(x) + branch(x.relu()))
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,15 @@ def test_u_net_loses_its_encoder_features():
     assert torch.equal(twin(SMALL), net.c(torch.cat([torch.zeros_like(b), b], 1)))
 
 
+def test_a_skip_that_looks_like_two_parallel_convolutions():
+    block, x = Skip(nn.Conv2d(4, 6, 3, stride=2, padding=1)), SMALL
+    assert inspect(block, x).totals == {}
+    plain = without_skips(block, x)
+    assert torch.equal(plain(x), block.branch(x))
+    assert [*plain.state_dict()] == ["branch.weight", "branch.bias"]
+    assert torch.equal(without_branches(block, x)(x), block.shortcut(x))
+
+
 def test_one_of_several():
     net = nn.Sequential(Residual(), Residual(), Residual())
     expected = net[2](net[1].f(net[0](SMALL)))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from torchskip.measure.arms import at_joins, skips_of
 from torchskip.measure.layers import undisturbed
+from torchskip.surgery import SUMS, Which, meeting
 
 __all__ = ["PathLengths", "path_lengths"]
 
@@ -40,6 +40,7 @@ def path_lengths(
     loss: Callable[[Tensor], Tensor],
     x: Tensor,
     *,
+    which: Which = SUMS,
     samples: int = 10,
     seed: int = 0,
 ) -> PathLengths:
@@ -48,19 +49,20 @@ def path_lengths(
     For each length `k`, `samples` random sets of `k` skips let the gradient pass by the branch
     alone, the others by the shortcut alone. Deep residual networks behave like ensembles of
     shallow ones: most of the gradient comes by short paths. Eval mode; the model comes back as
-    it was.
+    it was. `which` names skips as for :func:`torchskip.surgery.without_skips`; joins of more
+    than two arms are left out.
 
     Raises:
-        ArgumentError: the model has no `Skip`.
+        ArgumentError: `which` means no skip of the model.
+        SurgeryError: the model does not run on `x`, or no join is one of two arms.
 
     >>> from torchskip.nn import Skip
-    >>> net = nn.Sequential(Skip(nn.Identity()), Skip(nn.Identity()))
-    >>> path_lengths(net, torch.sum, torch.ones(1, 2)).count
+    >>> net = nn.Sequential(Skip(nn.Conv2d(1, 1, 1)), Skip(nn.Conv2d(1, 1, 1)))
+    >>> path_lengths(net, torch.sum, torch.ones(1, 1, 2, 2)).count
     (0.25, 0.5, 0.25)
 
     """
-    names = list(skips_of(model))
-    n, choose = len(names), random.Random(seed)  # noqa: S311 - a sample, not a secret
+    choose = random.Random(seed)  # noqa: S311 - a sample, not a secret
     chosen: set[str] = set()
 
     def one_way(path: str, shortcut: Tensor, branch: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,8 +71,10 @@ def path_lengths(
         return shortcut, branch.detach()
 
     gradients = []
-    with undisturbed(model), at_joins(model, one_way), torch.enable_grad():
+    meets = meeting(model, one_way, x, which=which, partly=True)
+    with undisturbed(model), meets as joins, torch.enable_grad():
         model.eval()
+        names, n = list(joins), len(joins)
         for k in range(n + 1):
             norms = []
             for _ in range(1 if k in (0, n) else samples):

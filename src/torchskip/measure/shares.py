@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, Node
 
-from torchskip.measure.arms import at_joins, skips_of
 from torchskip.measure.layers import undisturbed
+from torchskip.surgery import SUMS, Which, meeting
 
 __all__ = ["Share", "gradient_shares"]
 
@@ -37,15 +37,18 @@ class Share:
 
 
 def gradient_shares(
-    model: nn.Module, loss: Callable[[Tensor], Tensor], *inputs: Any
+    model: nn.Module, loss: Callable[[Any], Tensor], *inputs: Any, which: Which = SUMS
 ) -> tuple[Share, ...]:
-    """Return for every `Skip` the gradient of `loss(model(*inputs))` by its shortcut and branch.
+    """Return for every join of two arms the gradient of `loss(model(*inputs))` by each of them.
 
     He et al. 2016 (arXiv 1603.05027, eq. 5): the identity hands the whole gradient on, whatever
     the branch does. The model keeps its mode and comes back as it was, its `.grad` included.
+    `which` names skips as for :func:`torchskip.surgery.without_skips`; a join whose arms carry no
+    gradient is left out.
 
     Raises:
-        ArgumentError: the model has no `Skip`.
+        ArgumentError: `which` means no skip of the model.
+        SurgeryError: the model does not run on the inputs, or no join is one of two arms.
 
     >>> from torchskip.nn import Skip
     >>> half = nn.Conv2d(1, 1, 1, bias=False)
@@ -55,42 +58,93 @@ def gradient_shares(
     (2.0, 1.0, 1.0)
 
     """
-    arrived: dict[str, dict[str, Tensor]] = {path: {} for path in skips_of(model)}
-
-    def probe(path: str, arm: str, value: Tensor) -> Tensor:
-        # A copy, because the arm may begin by overwriting its input.
-        value = (value if value.requires_grad else value.detach().requires_grad_()).clone()
-        value.register_hook(partial(_add, arrived[path], arm))  # type: ignore[no-untyped-call]
-        return value
-
-    def on_entry(path: str, arm: str, _m: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
-        return probe(path, arm, given[0]), *given[1:]
+    given = [_differentiable(value) for value in inputs]
+    met: dict[str, tuple[Tensor, Tensor]] = {}
+    passing = True
 
     def visit(path: str, shortcut: Tensor, branch: Tensor) -> tuple[Tensor, Tensor]:
-        if isinstance(skips[path].shortcut, nn.Identity):  # it is not called
-            shortcut = probe(path, "shortcut", shortcut)
-        return shortcut, branch
+        arms = shortcut.clone(), branch.clone()
+        if passing and all(arm.requires_grad for arm in arms):  # checkpointing comes again
+            met[path] = arms
+        return arms[0].clone(), arms[1].clone()  # the join may overwrite what it is given
 
-    skips = skips_of(model)
-    parameters = [(p, p.grad) for p in model.parameters()]
-    with undisturbed(model) as hooks, at_joins(model, visit), torch.enable_grad():
-        for path, skip in skips.items():
-            for arm in ("branch", "shortcut"):
-                entry = partial(on_entry, path, arm)
-                hooks.append(skip.get_submodule(arm).register_forward_pre_hook(entry))
-        try:
-            for parameter, _ in parameters:
-                parameter.grad = None
-            loss(model(*inputs)).backward()  # type: ignore[no-untyped-call]
-        finally:
-            for parameter, gradient in parameters:
-                parameter.grad = gradient
-    return tuple(_share(path, **arms) for path, arms in arrived.items() if len(arms) == 2)
+    joins = meeting(model, visit, *given, which=which, partly=True)
+    with undisturbed(model), joins, torch.enable_grad():
+        value = loss(model(*given))
+        passing = False
+        at_joins = _gradients(value, [arm for arms in met.values() for arm in arms])
+        found = []
+        for (path, arms), *gradients in zip(
+            met.items(), at_joins[::2], at_joins[1::2], strict=True
+        ):
+            arrived = _arrived(arms, gradients)
+            if arrived is not None:
+                found.append(_share(path, *arrived))
+    return tuple(found)
 
 
-def _add(arms: dict[str, Tensor], arm: str, gradient: Tensor) -> None:
-    """A block that runs more than once receives the sum of its gradients."""
-    arms[arm] = arms[arm] + gradient if arm in arms else gradient.detach().clone()
+def _arrived(
+    arms: tuple[Tensor, Tensor], at_join: Sequence[Tensor | None]
+) -> tuple[Tensor, Tensor] | None:
+    """Return the gradients that come to the split by each arm, None where one of them does not."""
+    split = _split(*arms)
+    if split is None:
+        return None
+    found = [
+        _gradients(arm, [split], gradient)[0]
+        for arm, gradient in zip(arms, at_join, strict=True)
+        if gradient is not None
+    ]
+    by, through = (*found, None, None)[:2]
+    return None if by is None or through is None else (by, through)
+
+
+def _gradients(
+    value: Tensor, at: Sequence[Tensor | GradientEdge], given: Tensor | None = None
+) -> Sequence[Tensor | None]:
+    if not at:
+        return ()
+    found: Sequence[Tensor | None] = torch.autograd.grad(
+        value,
+        at,  # type: ignore[arg-type]  # the stub wants them all of one kind
+        given,
+        retain_graph=True,
+        allow_unused=True,
+    )
+    return found
+
+
+def _differentiable(value: Any) -> Any:
+    if isinstance(value, Tensor) and value.is_floating_point():
+        return value.detach().requires_grad_()
+    return value
+
+
+def _split(one: Tensor, other: Tensor) -> GradientEdge | None:
+    """Return where the ways of two tensors part: the latest value that both come from."""
+    first = set(_edges(one))
+    common = [edge for edge in _edges(other) if edge in first and edge[0].next_functions]
+    if not common:  # the model's input, a leaf of the graph
+        common = [edge for edge in _edges(other) if edge in first and _is_input(edge[0])]
+    latest = max(common, key=lambda edge: edge[0]._sequence_nr(), default=None)
+    return None if latest is None else GradientEdge(*latest)
+
+
+def _edges(tensor: Tensor) -> Iterator[tuple[Node, int]]:
+    """Yield the value before each step of the graph that `tensor` came by."""
+    todo, seen = [tensor.grad_fn], set[tuple[Node, int]]()
+    while todo:
+        step = todo.pop()
+        for node, number in step.next_functions if step is not None else ():
+            if node is not None and (node, number) not in seen:
+                seen.add((node, number))
+                todo.append(node)
+                yield node, number
+
+
+def _is_input(node: Node) -> bool:
+    leaf = getattr(node, "variable", None)
+    return leaf is not None and not isinstance(leaf, nn.Parameter)
 
 
 def _share(path: str, shortcut: Tensor, branch: Tensor) -> Share:

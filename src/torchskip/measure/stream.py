@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from torchskip.measure.arms import at_joins
 from torchskip.measure.layers import undisturbed
+from torchskip.surgery import SUMS, Which, meeting
 
 __all__ = ["Change", "stream"]
 
@@ -27,18 +28,22 @@ class Change:
     cosine: float
 
 
-def stream(model: nn.Module, *inputs: Any) -> tuple[Change, ...]:
-    """Return for every `Skip`, in order of the run, how its branch changes the stream (eval mode).
+def stream(model: nn.Module, *inputs: Any, which: Which = SUMS) -> tuple[Change, ...]:
+    """Return for every join of two arms, in order of the run, how its branch changes the stream.
 
     Greff et al. 2017 (arXiv 1612.07771): within a stage, blocks refine one representation step
-    by step; it changes where the stages meet. The model comes back as it was.
+    by step; it changes where the stages meet. Eval mode; the model comes back as it was. `which`
+    names skips as for :func:`torchskip.surgery.without_skips`.
 
     Raises:
-        ArgumentError: the model has no `Skip`.
+        ArgumentError: `which` means no skip of the model.
+        SurgeryError: the model does not run on the inputs, or no join is one of two arms.
 
     >>> from torchskip.nn import Skip
-    >>> stream(Skip(nn.Identity()), torch.ones(2, 3, 4, 4))
-    (Change(path='', relative=1.0, cosine=1.0),)
+    >>> double = nn.Conv2d(1, 1, 1, bias=False)
+    >>> _ = nn.init.constant_(double.weight, 2.0)
+    >>> stream(Skip(double), torch.ones(2, 1, 4, 4))
+    (Change(path='', relative=2.0, cosine=1.0),)
 
     """
     found: list[Change] = []
@@ -47,11 +52,12 @@ def stream(model: nn.Module, *inputs: Any) -> tuple[Change, ...]:
         if shortcut.shape == branch.shape:
             s, f = shortcut.flatten(1).double(), branch.flatten(1).double()
             relative = f.norm(dim=1) / s.norm(dim=1).clamp_min(1e-300)
-            cosine = torch.nn.functional.cosine_similarity(s, f, dim=1)
+            cosine = F.cosine_similarity(s, f, dim=1)
             found.append(Change(path, relative.mean().item(), round(cosine.mean().item(), 9)))
         return shortcut, branch
 
-    with undisturbed(model), torch.no_grad(), at_joins(model, visit):
+    joins = meeting(model, visit, *inputs, which=which, partly=True)
+    with undisturbed(model), torch.no_grad(), joins:
         model.eval()
         model(*inputs)
     return tuple(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -11,22 +11,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from torchskip.errors import ArgumentError
+from torchskip.errors import SurgeryError
 from torchskip.measure import (
-    dropped,
     gradient_shares,
+    lesions,
     loss_surface,
     path_lengths,
     signals,
     stream,
 )
-from torchskip.nn import Skip
+from torchskip.prove.joined import MOST, Joined, joins_of
 
 if TYPE_CHECKING:
-    from torchskip.prove.lesioned import Lesioned
     from torchskip.prove.train import Training
 
-__all__ = ["Anatomy", "blocks_of", "dissect", "first_signals"]
+__all__ = ["Anatomy", "dissect", "first_signals"]
 
 _IMAGES, _FEW = 500, 32
 _PIXELS = _IMAGES * 32 * 32  # of all images together: larger ones are fewer
@@ -40,9 +39,9 @@ class Anatomy:
     `lesions` are test accuracies with one block dropped (nan: it cannot be), `intact` with none,
     all on the same images; empty where nothing says what the blocks are. `shares` is the
     shortcuts' part of the gradient, `changes` how much each branch adds to the stream, `lengths`
-    the weight of paths through 0, 1, ... branches: empty for a plain network, and where the arms
-    are not those of `Skip`s. `variances` are those of the layers' outputs before training;
-    `slice_losses` are the training losses along one filter-normalised direction at `slice_at`.
+    the weight of paths through 0, 1, ... branches: empty for a plain network. `variances` are
+    those of the layers' outputs before training; `slice_losses` are the training losses along one
+    filter-normalised direction at `slice_at`.
     """
 
     intact: float
@@ -64,14 +63,6 @@ class Anatomy:
         return cls(**values)
 
 
-def blocks_of(pair: Mapping[str, nn.Module]) -> tuple[str, ...]:
-    """Return the paths of the skips, which in the plain twin name the same blocks without them."""
-    paths = [
-        p for m in pair.values() for p, module in m.named_modules() if isinstance(module, Skip)
-    ]
-    return tuple(dict.fromkeys(paths))
-
-
 def first_signals(training: Training) -> tuple[float, ...]:
     """Return the variance of every weighted layer's output on the first batch, before training."""
     x, _ = training.batches.at(0, 0)
@@ -79,59 +70,64 @@ def first_signals(training: Training) -> tuple[float, ...]:
     return tuple(found[path] for path in training.layers if path in found)
 
 
-def dissect(
-    training: Training,
-    blocks: Sequence[str],
-    variances: tuple[float, ...],
-    *,
-    lesioned: Lesioned | None = None,
-) -> Anatomy:
+def dissect(training: Training, joined: Joined | None, variances: tuple[float, ...]) -> Anatomy:
     """Return the measures of a network whose training has ended; it comes back as it was.
 
-    `blocks` are the modules to drop in turn, or `lesioned` knows how to do it by surgery.
+    `joined` says where its arms meet, `variances` are those of `first_signals`.
     """
     network, batches = training.network, training.batches
     height, width = batches.test.shape[2:]
     images = min(_IMAGES, max(_FEW, _PIXELS // (height * width)))
     x, y = batches.sample("test", images)
     few = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:_FEW].to(x.device)
-    network.eval()
     seen, answers = batches.sample("train", images)
-
-    def loss(scores: Tensor) -> Tensor:
-        return F.cross_entropy(scores, y[few])
-
-    if lesioned is None:
-        found = tuple(_without(network, block, x, y) for block in blocks)
-        residual = any(isinstance(module, Skip) for module in network.modules())
-    else:
-        found = lesioned.lesions(network, x, lambda net: _accuracy(net, x, y))
-        residual = lesioned.has_arms(x)
+    network.eval()
+    surface = loss_surface(network, lambda net: F.cross_entropy(net(seen), answers).item(), _SLICE)
     return Anatomy(
         intact=_accuracy(network, x, y),
-        lesions=found,
-        shares=tuple(s.share for s in gradient_shares(network, loss, x[few])) if residual else (),
-        changes=tuple(c.relative for c in stream(network, x[few])) if residual else (),
-        lengths=path_lengths(network, loss, x[few], samples=3).weight if residual else (),
+        lesions=_lesions(joined, x, y) if joined is not None else (),
+        **_arms(joined, x[few], y[few]) if joined is not None and joined.shortcuts else _NO_ARMS,
         variances=variances,
         slice_at=_SLICE,
-        slice_losses=tuple(
-            row[0]
-            for row in loss_surface(
-                network, lambda net: F.cross_entropy(net(seen), answers).item(), _SLICE
-            ).losses
-        ),
+        slice_losses=tuple(row[0] for row in surface.losses),
     )
+
+
+_NO_ARMS: dict[str, tuple[float, ...]] = {"shares": (), "changes": (), "lengths": ()}
+
+
+def _arms(joined: Joined, x: Tensor, y: Tensor) -> dict[str, tuple[float, ...]]:
+    network, which = joined.network, joined.which
+
+    def loss(scores: Tensor) -> Tensor:
+        return F.cross_entropy(scores, y)
+
+    try:
+        return {
+            "shares": tuple(s.share for s in gradient_shares(network, loss, x, which=which)),
+            "changes": tuple(c.relative for c in stream(network, x, which=which)),
+            "lengths": path_lengths(network, loss, x, which=which, samples=3).weight,
+        }
+    except SurgeryError:  # no two arms meet in one call
+        return _NO_ARMS
+
+
+def _lesions(joined: Joined, x: Tensor, y: Tensor) -> tuple[float, ...]:
+    """Return the accuracy with each block dropped, nan where only a projection could stand in."""
+    network = joined.network.eval()
+    names = joins_of(network, x[:2], joined.which)
+    if not 0 < len(names) <= MOST:
+        return ()
+    found = lesions(
+        network,
+        lambda net: _accuracy(net, x, y),
+        x[:2],
+        which=joined.which,
+        shortcuts=joined.shortcuts,
+    )
+    return tuple(found.dropped.get(name, math.nan) for name in names)
 
 
 @torch.no_grad()
 def _accuracy(network: nn.Module, x: Tensor, y: Tensor) -> float:
     return float((network(x).argmax(1) == y).float().mean())
-
-
-def _without(network: nn.Module, block: str, x: Tensor, y: Tensor) -> float:
-    try:
-        with dropped(network, block):
-            return _accuracy(network, x, y)
-    except ArgumentError:  # a plain block that changes the shape
-        return math.nan

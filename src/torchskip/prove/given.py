@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from torchskip.errors import TrainingError
 from torchskip.graph import Kind
 from torchskip.inspection import inspect
+from torchskip.prove.awake import awaken, awakened
 from torchskip.prove.batches import own_randomness, reseed
+from torchskip.prove.joined import to_cut
 from torchskip.surgery import AddedSkip, with_skips, without_skips
 
-__all__ = ["Factory", "GivenTwins", "construct", "name_of", "to_cut"]
+__all__ = ["Factory", "GivenTwins", "construct", "name_of"]
 
 Factory = Callable[[], nn.Module]
 """Makes the network, drawing its first weights from the global generators."""
-
-_RESIDUAL = ("identity", "projection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,9 @@ class GivenTwins:
             x = torch.rand(2, *self.shape)
             cut = self.which or to_cut(made, x)
             if cut:
-                return {"plain": without_skips(made, x, which=cut), "residual": made}
+                plain = without_skips(made, x, which=cut)
+                awaken(plain, made, x, cut)
+                return {"plain": plain, "residual": made}
             return {"plain": made, "residual": with_skips(made, x)}
 
     def tell(self, pair: dict[str, nn.Module], seed: int) -> tuple[str, ...]:
@@ -67,6 +69,13 @@ class GivenTwins:
                 kept = f" Kept in both: {_listed(after)}." if after else ""
                 first = f"Cut from the plain twin: {_listed(lost)} ({sizes}).{kept}"
             notes = [first]
+            silent = awakened(pair["plain"], pair["residual"])
+            if silent:
+                notes.append(
+                    f"{silent} scales of branches begin at or near 0, which leaves the shortcut "
+                    "alone at first. In the plain twin, which would pass nothing on, they begin "
+                    "at 1; all other weights are equal."
+                )
             if _same_weights(construct(self.factory, seed), construct(self.factory, seed + 1)):
                 notes.append(
                     "The network comes with its weights: every seed begins with the same ones, "
@@ -122,13 +131,6 @@ def name_of(factory: Factory) -> str:
     named = getattr(factory, "__name__", None) or getattr(factory, "name", None)
     inner = getattr(factory, "func", None)
     return str(named) if named else name_of(inner) if inner else type(factory).__name__
-
-
-def to_cut(model: nn.Module, x: Tensor) -> tuple[str, ...]:
-    """Return the kinds of skips that make `model` residual: of sums, or else all but gates."""
-    has = inspect(model, x, training=False).totals
-    sums = tuple(kind for kind in has if kind in _RESIDUAL)
-    return sums or tuple(kind for kind in has if kind != "gate")
 
 
 @torch.no_grad()

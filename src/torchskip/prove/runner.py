@@ -17,14 +17,14 @@ from torch import nn
 from torchskip import data
 from torchskip.data import Images
 from torchskip.errors import ArgumentError, TrainingError
-from torchskip.prove.anatomy import blocks_of, dissect, first_signals
+from torchskip.prove.anatomy import dissect, first_signals
 from torchskip.prove.batches import Batches, own_randomness
 from torchskip.prove.environment import command_line, environment
 from torchskip.prove.experiment import Experiment
 from torchskip.prove.fabric import make_fabric
 from torchskip.prove.given import Factory, GivenTwins, construct, name_of
 from torchskip.prove.interrupt import Interrupt, deferred
-from torchskip.prove.lesioned import Lesioned
+from torchskip.prove.joined import Joined, left_out
 from torchskip.prove.portraits import portraits
 from torchskip.prove.progress import Bars, bars
 from torchskip.prove.records import Comparison, Run, to_json
@@ -112,8 +112,7 @@ def compare(
             images, notes = suit(images, construct(make, first), experiment.side)
         twins = given = GivenTwins(make, images.shape, cut)
         pair = given(0, first)
-        left_out = Lesioned.of(pair, "residual", cut).left_out(torch.zeros(2, *images.shape))
-        notes = (*given.tell(pair, first), *notes, *left_out)
+        notes = (*given.tell(pair, first), *notes, *left_out(pair["residual"], images.shape, cut))
     for note in notes:
         if console is not None:
             console.print(note, markup=False)
@@ -183,6 +182,7 @@ def _train_all(
     }
     if isinstance(twins, GivenTwins):
         shared |= {"model": name_of(twins.factory), "which": twins.which}
+    which = twins.which if isinstance(twins, GivenTwins) else None
     runs = []
     with own_randomness(), deferred() as interrupt, bars(console) as drawn:
         for seed in range(experiment.first_seed, experiment.first_seed + experiment.seeds):
@@ -212,15 +212,9 @@ def _train_all(
                         run = training.run(network, depth)
                         if fabric.is_global_zero:
                             if depth == max(depths) and seed == experiment.first_seed:
-                                lesioned = (
-                                    Lesioned.of(pair, network, twins.which)
-                                    if isinstance(twins, GivenTwins)
-                                    else None
-                                )
-                                anatomy = dissect(
-                                    training, blocks_of(pair), variances, lesioned=lesioned
-                                )
-                                run = replace(run, anatomy=anatomy)
+                                x, _ = batches.sample("test", 2)
+                                joined = Joined.of(pair, network, training.network, which, x)
+                                run = replace(run, anatomy=dissect(training, joined, variances))
                             store.finish(training, run)
                     runs.append(run)
     if fabric.world_size > 1:  # a process that exits inside the group can hang the others

@@ -9,17 +9,21 @@ from typing import get_args
 
 from torchskip.errors import ArgumentError
 from torchskip.graph import Arm, Graph, Kind, SkipPath
+from torchskip.nn import Skip
 from torchskip.skips import find_skips
+from torchskip.skips.ops import base_name
 from torchskip.surgery.added import AddedSkip
 
-__all__ = ["Which", "choose", "skips_of"]
+__all__ = ["SUMS", "Which", "choose", "skips_of"]
 
 Which = str | int | SkipPath | Callable[[SkipPath], bool] | Iterable["str | int | SkipPath"]
+SUMS: tuple[Kind, ...] = ("identity", "projection")
+"""The sums of He et al. 2015."""
 _KINDS: tuple[str, ...] = get_args(Kind)
 
 
 def skips_of(graph: Graph) -> tuple[SkipPath, ...]:
-    """Return the skips that the finder sees, then the added ones that it does not.
+    """Return the skips that the finder sees, then those made with this package that it does not.
 
     It takes some for parallel branches: a 1x1 convolution beside a single 3x3.
     """
@@ -34,9 +38,10 @@ def skips_of(graph: Graph) -> tuple[SkipPath, ...]:
             arms=(Arm("branch", node.inputs[1:], (), 1), Arm("shortcut", node.inputs[:1], (), 1)),
         )
         for node in graph.nodes
-        if node.module_type == AddedSkip.__name__
+        if node.module_type in (AddedSkip.__name__, Skip.__name__)
+        and base_name(node.op) == "add"
         and node.index not in joins
-        and len(node.inputs) == 2
+        and len(set(node.inputs)) == 2
     )
 
 

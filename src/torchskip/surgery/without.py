@@ -13,7 +13,7 @@ from torchskip.graph import Graph, SkipPath
 from torchskip.skips import find_skips
 from torchskip.skips.flow import Flow
 from torchskip.skips.ops import base_name
-from torchskip.surgery.choose import Which, choose, skips_of
+from torchskip.surgery.choose import SUMS, Which, choose, skips_of
 from torchskip.surgery.cuts import entries
 from torchskip.surgery.install import Wanted, install
 from torchskip.surgery.steps import TakeOut
@@ -29,7 +29,7 @@ Role = Literal["branch", "shortcut"]
 def without_skips(
     model: nn.Module,
     *example: Any,
-    which: Which = ("identity", "projection"),
+    which: Which = SUMS,
     **kwargs: Any,
 ) -> nn.Module:
     r"""Return the plain twin of `model`: :math:`y = f(x)` wherever it was :math:`y = x + f(x)`.
@@ -82,7 +82,7 @@ def without_skips(
 def without_branches(
     model: nn.Module,
     *example: Any,
-    which: Which = ("identity", "projection"),
+    which: Which = SUMS,
     **kwargs: Any,
 ) -> nn.Module:
     r"""Return `model` with the branches of the chosen skips dropped: :math:`y = x`.
