@@ -19,7 +19,8 @@ def anchored_rounds(run: Pass) -> tuple[tuple[Node, ...], ...]:
     loops: dict[tuple[object, ...], list[tuple[int, Node]]] = {}
     for skip in run.skips:
         join = run.graph.nodes[skip.join]
-        if skip.kind == "identity" and skip.merge == "add" and skip.live and join.source:
+        plain = skip.kind == "identity" and skip.merge == "add" and len(skip.arms) == 2
+        if plain and skip.live and join.source:
             key = (skip.split, join.module, join.call, join.source)
             loops.setdefault(key, []).append((skip.split, join))
     found: list[tuple[Node, ...]] = []

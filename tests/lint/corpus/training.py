@@ -241,6 +241,20 @@ class Survival(nn.Module):
         return x + y * self.keep
 
 
+class DenseSum(nn.Module):
+    """Each block reads the sum of all results before it: no sum needs a short way on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Sequential(nn.BatchNorm2d(4), conv(4, 4)) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        results = [self.blocks[0](x)]
+        for block in list(self.blocks)[1:]:
+            results.append(block(sum(results)))
+        return sum(results)  # type: ignore[return-value]
+
+
 ONE = ((1, 4, 4, 4),)
 TOKENS = ((2, 5, 8),)
 
@@ -270,6 +284,7 @@ CLEAN = (
     Clean("zero_convolutions", "ControlNet: the gradient comes in the second step", Control),
     Clean("recursion", "DRRN: one block whose every round adds to the input",
           lambda: Anchored(False, recursive=True)),
+    Clean("dense_sum", "every block reads the sum of all results before it", DenseSum),
     Clean("constant_factor", "a constant as a tensor", maker(Multiplier)),
     Clean("survival", "rescaled in evaluation instead of training", maker(Survival)),
 )  # fmt: skip

@@ -154,7 +154,8 @@ def _stale(evidence: Evidence) -> Iterator[Finding]:
             leaves = _normed(flow, join.outputs[0])
             if not _normed(flow, total) or not (enters or leaves):
                 continue
-            if flow.depends(join.outputs[0], total):
+            alone = len(skip.arms) == 2  # a third arm may be the first branch's result
+            if alone and flow.depends(join.outputs[0], total):
                 yield RULE.at(
                     join,
                     f"the second sum adds to the block's input {shape(flow.value(total).shape)} "
