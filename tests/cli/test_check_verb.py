@@ -5,6 +5,7 @@ import json
 import pytest
 
 from torchskip.cli import main
+from torchskip.lint import check as lint_check
 
 TUTORIAL = """
 import torch
@@ -49,12 +50,27 @@ class Needs(nn.Module):
 """
 
 
+LEAVES = """
+import sys
+from torch import nn
+
+class Leaves(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x):
+        sys.exit(1)
+"""
+
+
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tutorial.py").write_text(TUTORIAL)
     (tmp_path / "clean.py").write_text(CLEAN)
     (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "leaves.py").write_text(LEAVES)
     (tmp_path / "raises.py").write_text("from torch import nn\nclass N(nn.Linear):\n    pass\n")
     return tmp_path
 
@@ -103,6 +119,13 @@ def test_fail_on_and_settings(files, capsys):
         (["missing.py"], "there is no file 'missing.py'"),
         (["clean.py:Needs"], "its constructor needs arguments"),
         (["clean.py", "--input", "3,32"], "does not take the example (3, 32)"),
+        (["clean.py", "--input", "3,32"], "mend: --input 1,3,32,32 (inferred from a (Conv2d))"),
+        (["broken.py"], "No module named 'nothing_of_this_name', before any model was defined"),
+        (["clean.py:Nat"], "'clean.py' has no 'Nat'; nearest: 'Net'"),
+        (["clean.py:Other"], "'clean.py' has no 'Other'; it defines Net, Needs"),
+        (["."], "'.' is a directory; mend: name its files"),
+        (["leaves.py"], "Leaves does not take the example (1, 3, 32, 32): SystemExit: 1"),
+        (["clean.py", "--select", "TS999"], "no rule's code begins with 'TS999'"),
         (["clean.py", "--select", "E501"], "'E501' is no rule code"),
         ([], "nothing to check; mend: torchskip check model.py"),
     ],
@@ -112,11 +135,27 @@ def test_misuse_is_status_2(files, capsys, arguments, words):
     assert words in capsys.readouterr().err
 
 
-def test_the_rest_is_checked(files, capsys):
-    assert main(["check", "broken.py", "tutorial.py"]) == 2
+@pytest.mark.parametrize("first", ["broken.py", "leaves.py"])
+def test_the_rest_is_checked(files, capsys, first):
+    assert main(["check", first, "tutorial.py"]) == 2
     out, err = capsys.readouterr()
     assert "TS101" in out
-    assert "nothing_of_this_name" in err
+    assert f"torchskip: {first}" in err or "torchskip: Leaves" in err
+
+
+def test_a_fault_of_ours_leaves_the_other_models(files, capsys, monkeypatch):
+    whole = lint_check.check
+
+    def faulty(model, *example, **kwargs):
+        if type(model).__name__ == "Net":
+            raise IndexError("list index out of range")
+        return whole(model, *example, **kwargs)
+
+    monkeypatch.setattr(lint_check, "check", faulty)
+    assert main(["check", "clean.py", "tutorial.py"]) == 2
+    out, err = capsys.readouterr()
+    assert "TS101" in out
+    assert "torchskip: Net: check stopped: IndexError: list index out of range (test_che" in err
 
 
 def test_sarif_to_a_file(files, capsys):

@@ -92,6 +92,18 @@ def test_a_model_that_raises_in_backward_is_still_checked():
         ),
         ("TS112", "backward fails: ValueError: no gradient today"),
     ]
+    place = report.findings[1].source
+    assert place is not None
+    assert place.text == 'raise ValueError("no gradient today")'
+
+
+def test_a_forward_without_return_loses_its_result():
+    def forward(net, x):
+        x + net.a(x)
+
+    (found,) = check(Net(forward, a=c2()), X).findings
+    assert (found.code, found.severity) == ("TS107", "error")
+    assert found.message == "forward returns None: the result (2, 4, 8, 8) of add is lost"
 
 
 def test_a_failure_does_not_stop_the_other_rules():

@@ -89,9 +89,8 @@ def test_a_file_may_import_its_neighbour(file):
     [
         ("x = 1", "", "{path!r} holds no torch.nn.Module that can be constructed without "
          "arguments; it defines none"),
-        ("x = (", "", "{path!r} holds no torch.nn.Module that can be constructed without "
-         "arguments\n  {path}: stopped while loading: line 1: SyntaxError: '(' was never closed "
-         "(net.py, line 1)"),
+        ("x = (", "", "{path!r} stopped while loading: line 1: SyntaxError: '(' was never closed "
+         "(net.py, line 1), before any model was defined"),
         ("x = 1", ":x", "'{path}:x' is neither a module nor callable, but of type int"),
         ("def f(): return 3", ":f", "'{path}:f' gave an object of type int, not a torch.nn.Module"),
         ("def f(): raise KeyError('k')", ":f", "constructing '{path}:f' failed: KeyError: 'k'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 if TYPE_CHECKING:
+    from torchskip.cli.subject import Subject
     from torchskip.lint.config import Config
     from torchskip.lint.report import Report
 
@@ -76,6 +78,8 @@ class Check:
                     reports.append(self._check(subject, config))
                 except TorchskipError as error:
                     failures.append(f"{subject.name}: {error}")
+                except (Exception, SystemExit) as error:  # the other models are still checked
+                    failures.append(_unforeseen(subject.name, error))
         if reports:
             self._write(tuple(reports))
         for failure in failures:
@@ -92,18 +96,35 @@ class Check:
             fail_on=self.fail_on or config.fail_on,
         )
 
-    def _check(self, subject, config: Config) -> Report:  # type: ignore[no-untyped-def]
+    def _check(self, subject: Subject, config: Config) -> Report:
+        from torchskip.errors import ArgumentError
         from torchskip.lint.check import check
 
         with redirect_stdout(sys.stderr):
-            report = check(
-                subject.model,
-                *subject.example.tensors,
-                select=config.select,
-                ignore=config.ignore,
-                verify_mends=self.verify_mends,
-            )
+            try:
+                report = check(
+                    subject.model,
+                    *subject.example.tensors,
+                    select=config.select,
+                    ignore=config.ignore,
+                    verify_mends=self.verify_mends,
+                )
+            except ArgumentError as error:
+                raise ArgumentError(f"{error}{self._instead(subject)}") from error
         return replace(report, model=subject.name)
+
+    def _instead(self, subject: Subject) -> str:
+        """The input that would be inferred, where the given one does not fit."""
+        from torchskip.errors import SpecError
+        from torchskip.example import infer_example
+
+        if self.input is None:
+            return ""
+        try:
+            other = infer_example(subject.model)
+        except SpecError:
+            return ""
+        return f"; mend: --input {other.shapes} ({other.reason})"
 
     def _write(self, reports: tuple[Report, ...]) -> None:
         if self.format == "text" and self.out is None:
@@ -114,6 +135,14 @@ class Check:
             sys.stdout.write(content)
         else:
             self.out.write_text(content, encoding="utf-8")
+
+
+def _unforeseen(name: str, error: BaseException) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"{name}: check stopped: {type(error).__name__}: {error} ({Path(frame.filename).name}, "
+        f"line {frame.lineno}); mend: `torchskip inspect` may still show it; please report this"
+    )
 
 
 def _content(reports: tuple[Report, ...], kind: Format) -> str:

@@ -15,7 +15,7 @@ from torchskip.lint.finding import SEVERITIES, Finding
 from torchskip.lint.probes.gather import gather
 from torchskip.lint.registry import CHECKS
 from torchskip.lint.report import Report
-from torchskip.lint.suppress import chosen, suppressed
+from torchskip.lint.suppress import chosen, suppressed, unknown
 from torchskip.lint.verify import verified
 from torchskip.trace.tree import leaves
 
@@ -65,7 +65,7 @@ def check(
             "the model once on the example, then check it"
         )
     select, ignore = tuple(select), tuple(ignore)
-    chosen("TS101", select, ignore)  # refuses wrong codes before the model runs
+    unknown((*select, *ignore), (rule.code for rule, _ in CHECKS))
     graph, probes, ran = gather(model, example, kwargs)
     evidence = Evidence(graph, probes)
     findings, hidden = judge(evidence, select, ignore)

@@ -19,8 +19,9 @@ class Real:
     """A small forward and backward with numbers, in training mode.
 
     `gradients` says for each parameter what came back from a random projection of all
-    outputs. `forward` and `backward` hold the message of what was raised, empty when nothing.
-    `scales` are the standard deviations of the outputs of each module's first call, in order.
+    outputs. `forward` and `backward` hold the message of what was raised, empty when nothing, and
+    `place` the line of the user's that raised it in backward. `nothing` says that forward returned
+    None. `scales` are the standard deviations of the outputs of each module's first call, in order.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -28,6 +29,8 @@ class Real:
     forward: str = ""
     backward: str = ""
     scales: tuple[tuple[str, float], ...] = ()
+    place: Source | None = None
+    nothing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

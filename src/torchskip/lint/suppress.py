@@ -10,7 +10,7 @@ from torchskip.errors import SpecError
 from torchskip.graph import Source
 from torchskip.lint.finding import Finding
 
-__all__ = ["chosen", "suppressed"]
+__all__ = ["chosen", "suppressed", "unknown"]
 
 _COMMENT = re.compile(r"#\s*torchskip:\s*ignore(?:\[(?P<codes>[^\]]*)\])?", re.I)
 _CODE = re.compile(r"TS\d{0,3}")
@@ -26,6 +26,22 @@ def chosen(code: str, select: Iterable[str] = (), ignore: Iterable[str] = ()) ->
     return (not selected or code.startswith(selected)) and not (
         ignored and code.startswith(ignored)
     )
+
+
+def unknown(codes: Iterable[str], known: Iterable[str]) -> None:
+    """Raise `SpecError` for a code that no known one begins with.
+
+    >>> unknown(["TS1"], ["TS104"])
+    >>> unknown(["TS9"], ["TS104"])
+    Traceback (most recent call last):
+    torchskip.errors.SpecError: no rule's code begins with 'TS9'; mend: torchskip rules lists them
+    """
+    rules = tuple(known)
+    for code in _codes(codes):
+        if not any(rule.startswith(code) for rule in rules):
+            raise SpecError(
+                f"no rule's code begins with {code!r}; mend: torchskip rules lists them"
+            )
 
 
 def suppressed(finding: Finding) -> bool:

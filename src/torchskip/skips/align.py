@@ -47,6 +47,8 @@ class Alignments:
                     return Apart()
                 if a is b:
                     continue
+                if a.scale != b.scale and len({self._size(v, place + 2) for v in skip.arms}) > 1:
+                    return Apart()  # the arms do not meet
                 if a.scale != b.scale:
                     last = self._flow.graph.values[skip.arms[0]].shape[place + 2] - 1
                     first = a.start - b.start
@@ -55,6 +57,10 @@ class Alignments:
                     return Apart(drift=most, note=f"{scales}, up to {most:.3g} pixels apart")
                 farthest[place] = max(farthest[place], abs(a.start - b.start))
         return Apart(tuple(float(x) for x in farthest))
+
+    def _size(self, value: int, axis: int) -> int:
+        shape = self._flow.graph.values[value].shape
+        return shape[axis] if axis < len(shape) else 0
 
     def _maps(self, route: Route, rank: int) -> list[Affine | None]:
         """Return the map of every spatial axis of the split value at the end of a route."""

@@ -56,6 +56,8 @@ def load(spec: str) -> tuple[tuple[Loaded, ...], tuple[Skipped, ...]]:
         if slash and family in zoo.FAMILIES and not Path(spec).exists():
             return (Loaded(spec, zoo.build(family, name)),), ()
         place, _, attribute = _split(spec)
+        if Path(place).is_dir() and not attribute:
+            raise SpecError(f"{spec!r} is a directory; mend: name its files, as in {spec}/*.py")
         if place.endswith(".py") or Path(place).is_file():
             return _from_file(Path(place), attribute)
         return _from_module(place, attribute, spec)
@@ -106,6 +108,8 @@ def _from_file(path: Path, attribute: str) -> tuple[tuple[Loaded, ...], tuple[Sk
             loaded.append(Loaded(name, _construct(candidate, name), path))
         except SpecError as error:
             skipped.append(Skipped(name, str(error)))
+    if not loaded and failure and not any(True for _ in _candidates(module)):
+        raise SpecError(f"{str(path)!r} {failure[0]}, before any model was defined")
     if not loaded:
         reasons = "".join(f"\n  {s.name}: {s.reason}" for s in skipped)
         raise SpecError(
@@ -201,7 +205,10 @@ def _attribute(module: ModuleType, dotted: str, place: str) -> object:
     for part in dotted.split("."):
         if not hasattr(value, part):
             known = [n for n in vars(module) if not n.startswith("_")]
-            raise SpecError(f"{place!r} has no {dotted!r}{zoo.near(dotted, known)}")
+            classes = [n for n in known if isinstance(getattr(module, n), type)]
+            own = [n for n in classes if getattr(module, n).__module__ == module.__name__]
+            near = zoo.near(dotted, known) or (f"; it defines {', '.join(own[:8])}" if own else "")
+            raise SpecError(f"{place!r} has no {dotted!r}{near}")
         value = getattr(value, part)
     return value
 

@@ -117,7 +117,7 @@ class Attempt:
             try:
                 with stand_ins.mode or nullcontext(), recorder, self.witness(recorder):
                     recorder.end(self.model(*args, **kwargs))
-            except (Exception, _AutocastMet) as caught:
+            except (Exception, SystemExit, _AutocastMet) as caught:
                 return recorder, caught
             finally:
                 recorder.forget()

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from torchskip.lint.facts import Draws, Place
 from torchskip.lint.probes.inputs import random_like
-from torchskip.lint.probes.real import borrowed, carrying, has_numbers
+from torchskip.lint.probes.real import RAISED, borrowed, carrying, has_numbers
 from torchskip.trace.locate import here, source
 
 __all__ = ["draws", "draws_alone"]
@@ -49,7 +49,7 @@ def _drawn(passes: int, stack: list[str], run: Callable[[], object]) -> Mapping[
             torch.manual_seed(seed)
             with _Watch(stack, seen):
                 run()
-    except Exception:  # it does not run for real
+    except RAISED:  # it does not run for real
         return {}
     return {place: _facts(masks) for place, masks in seen.items()}
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from torchskip.lint.probes.inputs import random_like
-from torchskip.lint.probes.real import borrowed, has_numbers, projection
+from torchskip.lint.probes.real import RAISED, borrowed, has_numbers, projection
 from torchskip.trace.tree import leaves
 
 __all__ = ["learning"]
@@ -44,6 +44,6 @@ def learning(
                         if step + 1 < _STEPS:
                             with torch.no_grad():
                                 parameter.sub_(_RATE * gradient.sign())
-        except Exception:  # a model that does not run for real, or whose backward fails
+        except RAISED:  # a model that does not run for real, or whose backward fails
             return None
     return frozenset(moved)

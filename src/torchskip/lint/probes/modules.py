@@ -11,7 +11,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from torchskip.lint.facts import Loose, Stray
 from torchskip.lint.probes.inputs import random_like
-from torchskip.lint.probes.real import borrowed, has_numbers
+from torchskip.lint.probes.real import RAISED, borrowed, has_numbers
 from torchskip.trace.tree import leaves
 
 __all__ = ["kept_outside", "loose", "registered", "strays"]
@@ -99,7 +99,7 @@ def kept_outside(model: nn.Module, example: tuple[Any, ...], kwargs: dict[str, A
                 model(*random_like(example), **kwargs)
                 passes.append(set(seen))
                 alive.extend(seen.values())
-        except Exception:  # a model that does not run for real
+        except RAISED:  # a model that does not run for real
             return False
         finally:
             handle.remove()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from torchskip.lint.probes.inputs import random_like
-from torchskip.lint.probes.real import Arguments, borrowed, carrying, has_numbers
+from torchskip.lint.probes.real import RAISED, Arguments, borrowed, carrying, has_numbers
 from torchskip.trace.locate import here, source
 from torchskip.trace.tree import leaves
 
@@ -49,7 +49,7 @@ def outside(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> fro
         with borrowed(model, training=False), torch.enable_grad(), _Noted() as noted:
             try:
                 model(*carrying(random_like(example, seed)), **kwargs)
-            except Exception:  # a model that does not run for real shows nothing
+            except RAISED:  # a model that does not run for real shows nothing
                 return frozenset()
         runs.append(noted.read)
     first, second = runs

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from torchskip.lint.facts import Gradient, Real
 from torchskip.lint.probes.inputs import random_like, shapes_of
 from torchskip.lint.probes.outplace import OutOfPlace
+from torchskip.trace.locate import failing_spot, source
 from torchskip.trace.restore import Snapshot, random_state
 from torchskip.trace.tree import leaves, rebuild
 
 __all__ = [
+    "RAISED",
     "Arguments",
     "borrowed",
     "carrying",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 Arguments = tuple[object, ...]
+RAISED = (Exception, SystemExit)  # a script's forward may end the process
 
 
 @contextmanager
@@ -86,18 +89,20 @@ def real(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> Real |
             module.register_forward_hook(_scale(path, scales))
         try:
             result = model(*given, **kwargs)
-        except Exception as error:
+        except RAISED as error:
             return Real(shapes_of(given), {}, forward=_words(error), scales=tuple(scales))
         outputs = [t for _, t in leaves(result) if t.is_floating_point() and t.requires_grad]
         if not outputs:
-            return Real(shapes_of(given), _none(parameters), scales=tuple(scales))
+            kinds = _none(parameters)
+            return Real(shapes_of(given), kinds, scales=tuple(scales), nothing=result is None)
         wanted = {n: p for n, p in parameters.items() if p.requires_grad}
         try:
             found = torch.autograd.grad(
                 projection(outputs), list(wanted.values()), allow_unused=True
             )
-        except Exception as error:
-            return Real(shapes_of(given), {}, backward=_words(error), scales=tuple(scales))
+        except RAISED as error:
+            place = source(failing_spot(error.__traceback__))
+            return Real(shapes_of(given), {}, "", _words(error), tuple(scales), place)
         gradients = _none(parameters)
         for name, gradient in zip(wanted, found, strict=True):
             gradients[name] = _kind(gradient)
@@ -123,7 +128,7 @@ def reaches_input(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) 
             result = model(*steps, **kwargs)
             outputs = [t for _, t in leaves(result) if t.is_floating_point() and t.requires_grad]
             found = torch.autograd.grad(projection(outputs), starts, allow_unused=True)
-        except Exception:  # a model that does not run for real, or gives nothing to derive
+        except RAISED:  # a model that does not run for real, or gives nothing to derive
             return False
     return any(gradient is not None and bool(gradient.any()) for gradient in found)
 
@@ -197,7 +202,7 @@ def influence(
                     parameters[name].copy_(held)
                 if any(not torch.equal(a, b) for a, b in zip(before, after, strict=True)):
                     moved.add(name)
-        except Exception:  # a model that does not run for real moves nothing
+        except RAISED:  # a model that does not run for real moves nothing
             return frozenset(moved)
     return frozenset(moved)
 
@@ -212,7 +217,7 @@ def difference(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> 
             before = _outputs(model, carrying(given), kwargs)
             with OutOfPlace():
                 after = _outputs(model, carrying(given), kwargs)
-        except Exception:
+        except RAISED:
             return None
     return max(
         (float((a - b).abs().max()) for a, b in zip(before, after, strict=True) if a.numel()),
@@ -228,6 +233,6 @@ def unstable(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> bo
     with borrowed(model, training=False):
         try:
             runs = [_outputs(model, carrying(given), kwargs, seed) for seed in (0, 1)]
-        except Exception:
+        except RAISED:
             return False
     return any(not torch.equal(a, b) for a, b in zip(*runs, strict=True))

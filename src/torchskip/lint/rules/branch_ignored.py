@@ -46,6 +46,7 @@ _LOOP = " (other rounds of this line are used)"
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     """Layers and joins that no output needs."""
+    yield from _nothing(evidence)
     ends = dead_ends(evidence.eval)
     if not ends:
         return
@@ -85,6 +86,21 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 else (),
                 mends=(Mend("return or pass on the joined value"),),
             )
+
+
+def _nothing(evidence: Evidence) -> Iterator[Finding]:
+    """A forward that ends without a return."""
+    graph = evidence.eval.graph
+    if graph.outputs or graph.failure is not None or not graph.nodes:
+        return
+    last = graph.nodes[-1]
+    if evidence.real is not None and evidence.real.nothing:
+        sizes = graph.values[last.outputs[0]].shape if last.outputs else ()
+        yield RULE.at(
+            last,
+            f"forward returns None: the result {shape(sizes)} of {called(last)} is lost",
+            mends=(Mend("return the result"),),
+        )
 
 
 def _severity(evidence: Evidence, end: DeadEnd, last: int | None) -> Severity | None:

@@ -80,8 +80,15 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     if real is None or not real.backward:
         return
     message = real.backward.split("; expected", 1)[0]
+    if "not implemented for" in real.backward:
+        return  # this processor lacks the kernel
     if "inplace" not in real.backward:
-        yield RULE.at(None, f"backward fails: {real.backward}")
+        yield RULE.at(
+            None,
+            f"backward fails: {real.backward}",
+            source=real.place,
+            mends=(Mend("run `loss.backward()` on the CPU and mend what it raises"),),
+        )
         return
     found = False
     for writer, keeper, sizes in _overwritten(evidence.train):

@@ -54,7 +54,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             said,
             arms=tuple(way(run.flow, arm.role, arm.values[0], arm.values[-1]) for arm in skip.arms),
             mends=(
-                Mend("give both arms one scale: `align_corners=False`")
+                Mend("give both arms one scale: even sizes, and `align_corners=False` in a resize")
                 if skip.alignment is None
                 else Mend("give both arms one centre: the same kernel and padding at each stride"),
             ),
