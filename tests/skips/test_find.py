@@ -199,6 +199,56 @@ def _reparametrised(m: Any, x: torch.Tensor) -> torch.Tensor:
     return x + 0.1 * (mixed - m.m(x))
 
 
+def _moved_padding(m: Any, x: torch.Tensor) -> torch.Tensor:
+    return m.wide(x) + F.pad(x.transpose(1, -1), (0, 8)).transpose(1, -1)
+
+
+def _spatial_padding(m: Any, x: torch.Tensor) -> torch.Tensor:
+    return m.f(F.pad(x, (1, 1))) + F.pad(x, (1, 1))
+
+
+def _pooled_pyramid(m: Any, x: torch.Tensor) -> torch.Tensor:
+    y = F.max_pool2d(x, 5, 1, 2)
+    return m.g(torch.cat([x, y, F.max_pool2d(y, 5, 1, 2)], 1))
+
+
+def _statistic(m: Any, x: torch.Tensor) -> torch.Tensor:
+    return m.g(torch.cat([x, x.var((2, 3), keepdim=True).expand_as(x)], 1))
+
+
+def _straight_through(m: Any, x: torch.Tensor) -> torch.Tensor:
+    x = m.f(x)
+    code = m.codes(torch.cdist(x.permute(0, 2, 3, 1), m.codes.weight).argmin(-1))
+    return m.g(x + (code.permute(0, 3, 1, 2) - x).detach())
+
+
+def _level(m: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    low = m.f(F.max_pool2d(x, 2))
+    return low, F.interpolate(low, scale_factor=2)
+
+
+def _heads(m: Any, x: torch.Tensor) -> torch.Tensor:
+    low, up = _level(m, x)
+    small = m.h(F.interpolate(m.h(m.h(F.max_pool2d(up, 2))), scale_factor=2))
+    return torch.cat([F.interpolate(m.one(low), scale_factor=2), m.one(small)], 1)
+
+
+def _levels(m: Any, x: torch.Tensor) -> torch.Tensor:
+    low, _ = _level(m, x)
+    return torch.cat([m.one(x), F.interpolate(m.one(low), scale_factor=2)], 1)
+
+
+def _cascade(m: Any, x: torch.Tensor) -> torch.Tensor:
+    one, two = x.chunk(2, 1)
+    one = m.f(one)
+    return m.h(torch.cat([one, m.g(one + two)], 1))
+
+
+def _cascade_of_all(m: Any, x: torch.Tensor) -> torch.Tensor:
+    one = m.f(x)
+    return torch.cat([one, m.g(one + x)], 1)
+
+
 _HALF = {"f": conv(4, 4), "g": conv(4, 4)}
 _CASES: list[Case] = [
     ("plain add", lambda: net(lambda m, x: x + m.f(x)), ["identity"]),
@@ -251,6 +301,17 @@ _CASES: list[Case] = [
         lambda: net(lambda m, x: F.max_pool2d(x, 2) + m.g(m.f(x)), f=conv(8, 8, 3, 2)),
         ["projection"],
     ),
+    (
+        "padded on a moved axis",
+        lambda: net(_moved_padding, wide=conv(8, 16)),
+        ["projection"],
+    ),
+    ("padded positions", lambda: net(_spatial_padding), ["identity"]),
+    ("poolings beside their input", lambda: net(_pooled_pyramid, g=conv(24)), ["concat"]),
+    ("a statistic beside its values", lambda: net(_statistic, g=conv(16)), []),
+    ("straight through", lambda: net(_straight_through, codes=nn.Embedding(5, 8)), []),
+    ("heads of two levels", lambda: net(_heads, one=conv(8, 2, 1)), []),
+    ("two levels, projected", lambda: net(_levels, one=conv(8, 2, 1)), ["long"]),
     ("squeeze-excitation", lambda: net(_se), ["gate"]),
     ("hard squeeze-excitation", lambda: net(_hard_se), ["gate"]),
     ("silu", lambda: net(lambda m, x: F.silu(m.f(x))), []),
@@ -275,6 +336,8 @@ _CASES: list[Case] = [
     ),
     ("resolutions fused", lambda: net(_fusion, down=conv(8, 8, 3, 2)), []),
     ("channel split", lambda: net(_split, **_HALF), ["split-concat"]),
+    ("channel groups one after the other", lambda: net(_cascade, **_HALF), []),
+    ("all channels one after the other", lambda: net(_cascade_of_all), ["identity", "concat"]),
     ("channel split, both convolved", lambda: net(_split_all, **_HALF), []),
     ("pooled concatenation", lambda: net(_pool_concat, f=conv(8, 8, 3, 2)), ["pool-concat"]),
     ("pooling beside one convolution", lambda: net(_pool_parallel, f=conv(8, 8, 3, 2)), []),

@@ -15,7 +15,7 @@ from torchskip.skips.flow import Flow
 from torchskip.skips.gating import squash
 from torchskip.skips.joins import Join
 from torchskip.skips.neighbours import conditions, logits, reaches
-from torchskip.skips.parts import channel_axes, disjoint, within
+from torchskip.skips.parts import chained, channel_axes, disjoint, within
 from torchskip.skips.ways import Route
 
 __all__ = ["Found", "judge"]
@@ -97,7 +97,7 @@ def _sum(flow: Flow, join: Join) -> Found | None:
         return None
     if logits(flow, join, routes):
         return None
-    long = _long(flow, join, branch, short, len(routes))
+    long = _long(flow, branch, short, len(routes))
     if long and not short.depth and len(routes) == 2 and _attends(flow, branch):
         long = branch.layers > _BLOCK  # attention at lower resolution inside one residual block
     if short.depth:
@@ -133,8 +133,9 @@ def _bare(flow: Flow, join: Join) -> Found | None:
         return None
     routes = flow.routes(split, join.arms)
     shorts = [i for i, r in enumerate(routes) if r.depth == 0]
-    if not shorts or not any(r.layers for r in routes):
-        return None
+    deep = [arm for arm, r in zip(join.arms, routes, strict=True) if r.layers + r.pools]
+    if not shorts or all(chained(flow, split, arm) for arm in deep):
+        return None  # nothing bare; each arm has channels of its own (cascaded group attention)
     return _concat_found(flow, join, split, routes, shorts)
 
 
@@ -147,7 +148,7 @@ def _bare_pair(flow: Flow, join: Join) -> Found | None:
             continue
         routes = flow.routes(split, (one, other))
         depths = sorted((r.depth, r.layers) for r in routes)
-        if depths[0][0] == 0 and depths[1][1] > 0:
+        if depths[0][0] == 0 and depths[1][1] > 0 and not chained(flow, one, other):
             best = split, one
     if best is None:
         return None
@@ -166,20 +167,20 @@ def _projected(flow: Flow, join: Join) -> Found | None:
     routes = flow.routes(split, join.arms)
     order = sorted(range(len(routes)), key=lambda i: _shallow(routes[i]))
     short, branch = routes[order[0]], routes[order[-1]]
-    long = _long(flow, join, branch, short, len(routes))
+    long = _long(flow, branch, short, len(routes))
     if long:
         if 2 * short.depth > branch.layers:
             return None
         return _concat_found(flow, join, split, routes, order[:1])
     apart = disjoint(flow, split, join.arms[order[0]], join.arms[order[-1]])
-    if branch.layers == 0:
+    if branch.layers == 0 or short.depth == 0:
         return None
     if short.layers + short.products == 0:  # a pooling, padding or resize alone
         if not apart and (_ways(flow, join, split) > 2 or branch.layers < 2):
             return None  # one convolution beside a pooling: two ways to downsample (Inception)
         return _concat_found(flow, join, split, routes, order[:1])
-    if short.depth > 1 or branch.layers < 3 or _ways(flow, join, split) > 2:
-        return None  # parallel branches (Inception, ASPP, ShuffleNet v2's strided unit)
+    if short.depth > 1 or short.climbs or branch.layers < 3 or _ways(flow, join, split) > 2:
+        return None  # parallel branches (Inception, ASPP, heads of a pyramid's levels)
     found = _concat_found(flow, join, split, routes, order[:1])
     return replace(found, tentative=True) if found is not None else None
 
@@ -205,7 +206,7 @@ def _concat_found(
         _apart(flow, join, split, join.arms[s], join.arms[o]) for s in shorts for o in others
     )
     kind: Kind
-    if _long(flow, join, branch, short, len(routes)):
+    if _long(flow, branch, short, len(routes)):
         kind = "long"
     elif short.depth and not short.layers + short.products:
         kind = "pool-concat"
@@ -241,17 +242,19 @@ def _bypasses(short: Route, branch: Route, long: bool) -> bool:
     return 2 * short.depth <= branch.layers and (long or short.depth <= _PROJECTION)
 
 
-def _long(flow: Flow, join: Join, branch: Route, short: Route, arms: int) -> bool:
-    """Whether the branch is an encoder and decoder: down and up, or deep and then up."""
-    if branch.layers == 0:
+def _long(flow: Flow, branch: Route, short: Route, arms: int) -> bool:
+    """Whether the branch is an encoder and decoder: down and up, or through deep tokens.
+
+    Where the shortcut holds a layer and climbs, the arms are heads of several levels.
+    """
+    if branch.depth == 0:
         return False
-    if branch.bends:
+    if branch.bends and not (short.layers and short.climbs):
         return True
-    if arms != 2 or not branch.climbs or branch.layers < max(_DEEP, 3 * short.depth):
-        return False
     before = flow.graph.values[branch.values[0]].shape
     after = flow.graph.values[branch.values[-1]].shape
-    return len(before) != len(after) or _count(before[2:]) < _count(after[2:])
+    deep = branch.layers >= max(_DEEP, 3 * short.depth)
+    return arms == 2 and branch.climbs and deep and len(before) != len(after)
 
 
 def _attends(flow: Flow, route: Route) -> bool:

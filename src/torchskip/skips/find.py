@@ -9,7 +9,8 @@ from torchskip.graph import Arm, Graph, SkipPath
 from torchskip.skips.align import Alignments
 from torchskip.skips.classify import Found, judge
 from torchskip.skips.flow import Flow
-from torchskip.skips.joins import Join, glue_back, joins
+from torchskip.skips.joins import glue_back, joins
+from torchskip.skips.nested import contained, wholes
 
 __all__ = ["find_skips"]
 
@@ -24,10 +25,11 @@ def find_skips(graph: Graph) -> tuple[SkipPath, ...]:
     flow = Flow(graph)
     found: dict[int, Found] = {}
     for join in joins(flow):
-        skip = _together(flow, join, found) or judge(flow, join)
+        readings = (judge(flow, whole) for whole in wholes(flow, join, found))
+        skip = next((reading for reading in readings if reading is not None), None)
         if skip is None:
             continue
-        for node in _contained(flow, skip, found):
+        for node in contained(flow, skip, found):
             del found[node]
         found[join.node] = skip
     dense = _dense(flow, found)
@@ -66,73 +68,6 @@ def _halves(flow: Flow, skip: Found) -> bool:
 def _weight(flow: Flow, n: int) -> tuple[int, ...]:
     weights = [c.shape for c in flow.graph.nodes[n].constants if c.argument == "weight"]
     return weights[0] if weights else ()
-
-
-def _contained(flow: Flow, skip: Found, found: dict[int, Found]) -> list[int]:
-    """Return the earlier joins that are one skip with this one."""
-    inside = [node for node in skip.join.inner if node in found]
-    if skip.join.highway:
-        operands = _operands(flow, skip.join)
-        inside += [
-            n
-            for n in flow.gates
-            if n in found and any(v in operands for v in flow.graph.nodes[n].outputs)
-        ]
-    if skip.join.family == "gate":
-        maker = flow.producer[skip.arms[0]]
-        before = found.get(maker) if maker is not None else None
-        same = before is not None and before.join.family == "gate" and before.split == skip.split
-        if maker is not None and same and _feeds(flow, skip.join, skip.arms[0]):
-            inside.append(maker)
-    return inside
-
-
-def _together(flow: Flow, join: Join, found: dict[int, Found]) -> Found | None:
-    """Return the skip that a sum is with the sum inside it: ``(x + f(x)) + g(x)``."""
-    if join.family != "sum" or join.highway or len(join.arms) != 2:
-        return None
-    for place, arm in enumerate(join.arms):
-        value = glue_back(flow, arm)
-        maker = flow.producer[value]
-        before = found.get(maker) if maker is not None else None
-        if maker is None or before is None or before.join.family != "sum" or before.join.highway:
-            continue
-        if not _feeds(flow, join, value):
-            continue
-        other = join.arms[1 - place]
-        arms = tuple(dict.fromkeys((*before.arms, other)))
-        inner = (maker, *before.join.inner)
-        skip = judge(flow, replace(join, arms=arms, inner=inner))
-        if skip is None or skip.split != before.split or _again(flow, before, skip, other):
-            continue
-        return skip
-    return None
-
-
-def _again(flow: Flow, before: Found, skip: Found, other: int) -> bool:
-    """Whether the second term is once more the raw shortcut: ``(x + f(x)) + x`` is two skips."""
-    if before.join.merge == "sub":
-        return False
-    raw = all(not before.routes[i].nodes for i in before.shortcuts)
-    return raw and glue_back(flow, other) == glue_back(flow, skip.split)
-
-
-def _operands(flow: Flow, join: Join) -> list[int]:
-    return [glue_back(flow, v) for v in flow.signals[join.node]]
-
-
-def _feeds(flow: Flow, join: Join, value: int) -> bool:
-    """Whether `value` goes nowhere but, through glue, into the join."""
-    while True:
-        users = flow.consumers[value]
-        if len(users) != 1 or value in flow.graph.outputs:
-            return False
-        if users[0] == join.node:
-            return True
-        node = flow.graph.nodes[users[0]]
-        if not node.outputs or glue_back(flow, node.outputs[0]) == node.outputs[0]:
-            return False
-        value = node.outputs[0]
 
 
 def _dense(flow: Flow, found: dict[int, Found]) -> set[int]:

@@ -1,9 +1,11 @@
 """Where the signal of a graph flows: ancestors of every value, and latest common ones.
 
 An edge carries the signal unless its argument only controls what the operation does: masks
-and indices, the denominator of a quotient, the sigmoid of a product (the gate). Two relations
-follow: `signal` (without control edges) and `full` (with them). Ancestors are bitsets held in
-Python integers, one bit per value, so that a latest common ancestor is one `&`.
+and indices, the denominator of a quotient, the sigmoid of a product (the gate). Nor does an
+index or a mask carry the signal of the floats it was taken from (the code of a quantised
+vector). Two relations follow: `signal` (without control edges) and `full` (with them).
+Ancestors are bitsets held in Python integers, one bit per value, so that a latest common
+ancestor is one `&`.
 """
 
 from __future__ import annotations
@@ -91,7 +93,11 @@ class Flow:
         n = self.producer[value]
         if n is None:
             return ()
-        return self.graph.nodes[n].inputs if full else self.signals[n]
+        if full:
+            return self.graph.nodes[n].inputs
+        if self._carries(value):
+            return self.signals[n]
+        return tuple(u for u in self.signals[n] if not self._carries(u))
 
     def _ancestors(self, full: bool) -> list[int]:
         found: list[int] = []

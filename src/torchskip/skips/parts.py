@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torchskip.graph import Node
 from torchskip.skips.flow import Flow
 
-__all__ = ["Region", "channel_axes", "disjoint", "within"]
+__all__ = ["Region", "chained", "channel_axes", "disjoint", "within"]
 
 _SPLITS = ("split", "split_with_sizes", "chunk", "unbind", "tensor_split", "unsafe_split")
 _NEAR = 40
@@ -26,6 +26,21 @@ def disjoint(flow: Flow, split: int, one: int, other: int) -> bool:
         for a in mine
         for b in theirs
     )
+
+
+def chained(flow: Flow, one: int, other: int) -> bool:
+    """Whether `other` comes from `one` and a further group of the channels `one` came from."""
+    for n, name in enumerate(flow.names):
+        if name not in (*_SPLITS, "slice"):
+            continue
+        node = flow.graph.nodes[n]
+        further = flow.signal[other] & ~flow.signal[one]
+        parent = node.inputs[0]
+        if any(further >> v & 1 for v in node.outputs) and flow.signal[one] >> parent & 1:
+            mine, theirs = _regions(flow, parent, one), _regions(flow, parent, other)
+            if None not in mine | theirs and mine < theirs:
+                return True
+    return False
 
 
 def _regions(flow: Flow, split: int, arm: int) -> set[Region | None]:

@@ -137,9 +137,15 @@ class Ways:
             last.layers,
             last.products,
             last.pools,
-            last.resizes,
+            last.resizes + self._widens(arm, nodes),
             last.reductions,
             last.bends,
             last.climbs,
             last.detached,
         )
+
+    def _widens(self, arm: int, nodes: list[int]) -> bool:
+        """Whether a way pads channels, maybe on an axis it moved them to: more are at its end."""
+        before, after = (self._flow.graph.values[v].shape for v in (self._split, arm))
+        padded = any(self._flow.names[n] == "constant_pad_nd" for n in nodes)
+        return padded and 2 < len(before) == len(after) and before[1] < after[1]
