@@ -6,7 +6,7 @@ tells where the finder is wrong, and why that stands.
 
 from __future__ import annotations
 
-from tests.truth.table import Row
+from tests.truth.row import Row
 
 __all__ = ["HELD_OUT", "MISSED"]
 

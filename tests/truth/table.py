@@ -9,21 +9,9 @@ Read with torchvision 0.28, timm 1.0.30, MONAI 1.6 and segmentation_models_pytor
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from tests.truth.row import Row
 
-__all__ = ["QUICK", "TABLE", "Place", "Row"]
-
-Place = tuple[int, str, str, str, str]
-
-
-@dataclass(frozen=True)
-class Row:
-    """The truth about one model."""
-
-    spec: str
-    counts: dict[str, int]
-    why: str
-    places: tuple[Place, ...] = field(default=())
+__all__ = ["QUICK", "TABLE"]
 
 
 def _resnet(blocks: int, gates: int = 0) -> dict[str, int]:

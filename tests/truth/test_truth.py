@@ -6,8 +6,12 @@ from collections import Counter
 from fnmatch import fnmatchcase
 
 import pytest
+from tests.truth.drawn import DRAWN
 from tests.truth.held_out import HELD_OUT, MISSED
-from tests.truth.table import QUICK, TABLE, Row
+from tests.truth.row import Row
+from tests.truth.second import SECOND
+from tests.truth.table import QUICK, TABLE
+from tests.truth.written import WRITTEN
 from tests.truth.zoo import build
 
 from torchskip.graph import Graph, SkipPath
@@ -26,6 +30,17 @@ def test_counts_and_places_of_all(row: Row) -> None:
     _check(row)
 
 
+@pytest.mark.parametrize("row", WRITTEN, ids=lambda r: r.spec)
+def test_counts_and_places_of_written_networks(row: Row) -> None:
+    _check(row)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", [*DRAWN, *SECOND], ids=lambda r: r.spec)
+def test_counts_and_places_of_every_family(row: Row) -> None:
+    _check(row)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("row", HELD_OUT, ids=lambda r: r.spec)
 def test_counts_of_models_drawn_at_random(row: Row) -> None:
@@ -35,8 +50,9 @@ def test_counts_of_models_drawn_at_random(row: Row) -> None:
 
 
 def test_the_table_is_large_enough() -> None:
-    assert len({row.spec for row in TABLE}) == len(TABLE) >= 60
-    assert all(row.why for row in TABLE)
+    rows = (*TABLE, *HELD_OUT, *DRAWN, *SECOND, *WRITTEN)
+    assert len({row.spec for row in rows}) == len(rows) >= 290
+    assert all(row.why for row in rows)
 
 
 def _check(row: Row) -> None:

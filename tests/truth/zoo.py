@@ -7,23 +7,37 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from tests.truth.written import build_written
 from torch import nn
 
 __all__ = ["build"]
 
 
 def build(spec: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
-    """Return the model named ``family/name`` and an example input."""
+    """Return the model named ``family/name`` and an example of its inputs."""
     family, _, name = spec.partition("/")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        if family == "written":
+            model, example = build_written(name)
+            return model.eval(), example
         model, size = _FAMILIES[family](name)
-    return model.eval(), (torch.zeros(1, *size),)
+    example = (torch.zeros(1, *size),)
+    return model.eval(), (*example, *_FURTHER.get(spec, ()))
 
 
 def _torchvision(name: str) -> tuple[nn.Module, tuple[int, ...]]:
     from torchvision import models
 
+    if name == "resnet50_fpn":
+        from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+
+        return resnet_fpn_backbone(backbone_name="resnet50", weights=None), (3, 224, 224)
+    if name == "ssdlite_backbone":
+        whole = models.get_model(
+            "ssdlite320_mobilenet_v3_large", weights=None, weights_backbone=None
+        )
+        return whole.backbone, (3, 320, 320)
     options: dict[str, Any] = {}
     if any(word in name for word in ("fcn", "deeplab", "lraspp")):
         options["weights_backbone"] = None
@@ -48,7 +62,7 @@ def _smp(name: str) -> tuple[nn.Module, tuple[int, ...]]:
 
     architecture, _, encoder = name.partition(":")
     model = getattr(smp, architecture)(encoder or "resnet18", encoder_weights=None)
-    return model, (3, 128, 128)
+    return model, (3, 224, 224) if architecture == "DPT" else (3, 128, 128)
 
 
 def _monai(name: str) -> tuple[nn.Module, tuple[int, ...]]:
@@ -101,6 +115,73 @@ _MONAI: dict[str, tuple[Callable[[Any], nn.Module], tuple[int, ...]]] = {
         (3, 64, 64),
     ),
     "ViT": (lambda n: n.ViT(1, (64, 64), (16, 16), spatial_dims=2), (1, 64, 64)),
+    "AHNet": (lambda n: n.AHNet(spatial_dims=2, psp_block_num=4), (1, 128, 128)),
+    "HoVerNet": (lambda n: n.HoVerNet("fast", out_classes=5), (3, 256, 256)),
+    "RegUNet": (
+        lambda n: n.RegUNet(2, 2, 8, 3, out_channels=2, extract_levels=(0, 1, 2, 3)),
+        (2, 32, 32),
+    ),
+    "LocalNet": (
+        lambda n: n.LocalNet(2, 2, 8, (0, 1, 2, 3), out_activation=None, out_channels=2),
+        (2, 32, 32),
+    ),
+    "SegResNetVAE": (lambda n: n.SegResNetVAE((64, 64), spatial_dims=2), (1, 64, 64)),
+    "DiffusionModelUNet": (
+        lambda n: n.DiffusionModelUNet(
+            2, 1, 1, 1, (16, 32, 32), (False, True, True), 8, num_head_channels=8
+        ),
+        (1, 32, 32),
+    ),
+    "AutoencoderKL": (
+        lambda n: n.AutoencoderKL(
+            2, 1, 1, (1, 1, 1), (16, 32, 32), (False, False, True), 3, norm_num_groups=8
+        ),
+        (1, 32, 32),
+    ),
+    "VQVAE": (
+        lambda n: n.VQVAE(
+            spatial_dims=2,
+            in_channels=1,
+            out_channels=1,
+            channels=(16, 32),
+            num_res_layers=2,
+            num_res_channels=(16, 32),
+            downsample_parameters=((2, 4, 1, 1), (2, 4, 1, 1)),
+            upsample_parameters=((2, 4, 1, 1, 0), (2, 4, 1, 1, 0)),
+            num_embeddings=16,
+            embedding_dim=8,
+        ),
+        (1, 32, 32),
+    ),
+    "DAF3D": (lambda n: n.DAF3D(1, 2), (1, 16, 64, 64)),
+    "Quicknat": (lambda n: n.Quicknat(2, 1, 16), (1, 64, 64)),
+    "SegResNetDS": (lambda n: n.SegResNetDS(2, 8, 1, 2, dsdepth=2), (1, 64, 64)),
+    "VoxelMorphUNet": (
+        lambda n: n.VoxelMorphUNet(2, 2, 16, (8, 16, 16, 16, 16, 16), (16, 16)),
+        (2, 32, 32),
+    ),
+    "ControlNet": (
+        lambda n: n.ControlNet(
+            spatial_dims=2,
+            in_channels=1,
+            num_res_blocks=(1, 1),
+            channels=(16, 32),
+            attention_levels=(False, True),
+            norm_num_groups=8,
+            num_head_channels=8,
+            conditioning_embedding_in_channels=1,
+            conditioning_embedding_num_channels=(8,),
+        ),
+        (1, 32, 32),
+    ),
+    "Generator": (
+        lambda n: n.Generator((8,), (8, 4, 4), (16, 8, 1), (2, 2, 1), num_res_units=2),
+        (8,),
+    ),
     "AutoEncoder": (lambda n: n.AutoEncoder(2, 1, 1, (8, 16, 32), (2, 2, 2)), (1, 64, 64)),
+}
+_FURTHER = {
+    "monai/DiffusionModelUNet": (torch.zeros(1),),
+    "monai/ControlNet": (torch.zeros(1), torch.zeros(1, 1, 32, 32)),
 }
 _FAMILIES = {"torchvision": _torchvision, "timm": _timm, "smp": _smp, "monai": _monai}
