@@ -370,6 +370,32 @@ def test_custom_functions_count_as_recording():
     assert graph.values[graph.nodes[1].outputs[0]].requires_grad is True
 
 
+class Scripted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(x.sigmoid() + self.norm(self.conv(x)).tanh())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_compiled_scripts_work_on_detached_tensors_and_carry_gradients():
+    block, image = torch.jit.script(Scripted()), torch.rand(1, 3, 4, 4, requires_grad=True)
+    for _ in range(3):  # the third runs an optimised plan
+        block(image).sum().backward()
+    graph = trace(block, image)
+    assert "aten.detach.default" in [node.op for node in graph.nodes]
+    assert all(node.grad for node in graph.nodes)
+    assert all(value.requires_grad is not False for value in graph.values)
+
+
+def test_a_detached_value_stays_detached_before_a_layer():
+    graph = traced(lambda m, x: x + m.conv(x.detach()))
+    detached = next(node for node in graph.nodes if node.op == "aten.detach.default")
+    assert graph.values[detached.outputs[0]].requires_grad is False
+
+
 # ---- what goes in and out
 
 

@@ -80,6 +80,7 @@ class Attempt:
         failure = None if error is None else self._failure(error, recorder, rung)
         tape = recorder.tape
         tape.prune()
+        tape.reveal()
         return Graph(
             model=type(self.model).__name__,
             nodes=tape.frozen_nodes(),

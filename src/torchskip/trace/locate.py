@@ -25,7 +25,6 @@ __all__ = [
     "Spot",
     "failing_spot",
     "here",
-    "inside_function",
     "source",
     "user_code",
 ]
@@ -41,7 +40,6 @@ _BOTTOM = os.path.join(os.path.dirname(__file__), "attempt.py")
 _STDLIB = sysconfig.get_path("stdlib") + os.sep
 # Tensor notations: the line that a reader looks for is the one that calls them.
 _NOTATIONS = tuple(f"{os.sep}{n}{os.sep}" for n in ("einops", "opt_einsum", "functorch"))
-_FUNCTION_APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 
 _is_user: dict[CodeType, bool] = {}
 _sources: dict[tuple[str, Spot], Source] = {}
@@ -77,16 +75,6 @@ def here() -> Spot | None:
             return None
         frame = frame.f_back
     return None
-
-
-def inside_function() -> bool:
-    """Whether a custom `torch.autograd.Function` is running: it turns autograd off itself."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        if frame.f_code is _FUNCTION_APPLY:
-            return True
-        frame = frame.f_back
-    return False
 
 
 def failing_spot(trace: TracebackType | None) -> Spot | None:

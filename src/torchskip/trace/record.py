@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from torchskip.trace.kernels import Kernels
-from torchskip.trace.locate import Calls, here, inside_function
+from torchskip.trace.locate import Calls, here
 from torchskip.trace.memory import extent
 from torchskip.trace.redirect import Places, Redirect
 from torchskip.trace.schema import Plan, plain, plan
@@ -85,7 +85,6 @@ class Recorder(TorchDispatchMode):
             result = self._kernels.run(func, scheme, args, kwargs)
             self._constant(tensors, result)
             return result
-        self.values.hidden = not torch.is_grad_enabled() and inside_function()
         held, inputs = self._read(scheme, tensors)
         draft = None
         if inputs or any(id(t) in held for place, t in tensors if place in scheme.writes):
@@ -108,12 +107,13 @@ class Recorder(TorchDispatchMode):
         self, draft: Draft, tensors: Places, parameters: Places, run: Callable[[], Any]
     ) -> Any:
         """Run something whose operations stay hidden behind one node."""
-        self.values.hidden = not torch.is_grad_enabled() and inside_function()
         held = [(place, tensor, self.values.of(tensor)) for place, tensor in tensors]
         draft.inputs = [(place, value) for place, _, value in held if value is not None]
-        draft.grad = torch.is_grad_enabled() or self.values.hidden
+        draft.grad = torch.is_grad_enabled()
         constants = [(place, tensor) for place, tensor, value in held if value is None]
-        draft.constants = [self._describe(p, t) for p, t in (*constants, *parameters)]
+        constants += parameters
+        draft.constants = [self._describe(place, tensor) for place, tensor in constants]
+        draft.learns = any(tensor.requires_grad for _, tensor in constants)
         self.paused += 1
         try:
             result = run()
@@ -152,14 +152,14 @@ class Recorder(TorchDispatchMode):
         kwargs: dict[str, Any],
     ) -> Draft:
         draft = Draft(scheme.op, inputs, self.calls.stack[-1], here())
-        draft.grad = torch.is_grad_enabled() or self.values.hidden
+        draft.grad = torch.is_grad_enabled()
         draft.inplace = bool(scheme.writes)
         draft.view = not scheme.writes and any(scheme.views)
-        draft.constants = [
-            self._describe(place, t)
-            for place, t in tensors
-            if id(t) not in held and place not in scheme.unread
+        constants = [
+            (place, t) for place, t in tensors if id(t) not in held and place not in scheme.unread
         ]
+        draft.constants = [self._describe(place, t) for place, t in constants]
+        draft.learns = any(t.requires_grad for _, t in constants)
         given = dict(zip(scheme.names, args, strict=False)) | kwargs
         busy = {place.partition("[")[0] for place, _ in tensors}
         draft.arguments = tuple(

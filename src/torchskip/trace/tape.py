@@ -16,7 +16,7 @@ class Draft:
     """One operation before the graph is frozen."""
 
     __slots__ = (
-        *("arguments", "call", "constants", "grad", "index"),
+        *("arguments", "call", "constants", "grad", "index", "learns"),
         *("inplace", "inputs", "op", "outputs", "spot", "view"),
     )
 
@@ -34,6 +34,7 @@ class Draft:
         self.inplace = False
         self.view = False  # makes no new memory
         self.grad = True
+        self.learns = False  # a constant argument, such as a weight, carries a gradient
 
 
 class _Entry:
@@ -97,10 +98,34 @@ class Tape:
         return index
 
     def read(self, value: int, tensor: torch.Tensor) -> None:
-        """Note whether `value`, now read as `tensor`, carries a gradient."""
+        """Note whether `value`, now read as `tensor`, carries a gradient.
+
+        Where autograd is off, that says nothing: see `reveal`.
+        """
         entry = self.entries[value]
-        if entry.requires_grad is None:
+        if entry.requires_grad is None and torch.is_grad_enabled():
             entry.requires_grad = tensor.requires_grad
+
+    def reveal(self) -> None:
+        """Tell the operations that autograd was only kept from seeing from those it cannot follow.
+
+        A custom autograd function, a reentrant checkpoint and compiled TorchScript turn it off
+        or work on detached tensors, and tie their results to their inputs themselves: these
+        carry a gradient though nothing that made them does.
+        """
+        inside: set[int] = set()
+        for draft in reversed(self.nodes):
+            results = [self.entries[v] for v in draft.outputs]
+            inputs = [self.entries[v] for _, v in draft.inputs]
+            followed = draft.grad and (draft.learns or any(e.requires_grad for e in inputs))
+            tied = not followed and any(e.requires_grad for e in results)
+            if not tied and inside.isdisjoint(draft.outputs):
+                continue
+            draft.grad = True
+            for (_, value), entry in zip(draft.inputs, inputs, strict=True):
+                if not entry.requires_grad:
+                    entry.requires_grad = None
+                    inside.add(value)
 
     def producer(self, value: int) -> Draft | None:
         """Return the operation that made `value`."""

@@ -33,7 +33,6 @@ class Values:
     def __init__(self, tape: Tape, calls: Calls, names: dict[int, str]) -> None:
         self.tape = tape
         self.memories = Memories()
-        self.hidden = False  # a custom autograd function runs: it turns autograd off itself
         self._calls = calls
         self._names = names  # of parameters and buffers, by the tensor's identity
         self._marked: list[torch.Tensor] = []
@@ -43,8 +42,7 @@ class Values:
         track = getattr(tensor, "_torchskip", None)
         if type(track) is _Track and track.owner == id(tensor):
             if track.version == len(track.memory.writes):
-                if not self.hidden:
-                    self.tape.read(track.value, tensor)
+                self.tape.read(track.value, tensor)
                 return track.value
             return self._follow(tensor, track.memory, track.value, track.version)
         memory = self.memories.find(tensor)
@@ -125,8 +123,7 @@ class Values:
             value = self.tape.value(tensor, node, memory.index, base=base, previous=old)
         if value is not None:
             self._hold(tensor, value, memory)
-            if not self.hidden:
-                self.tape.read(value, tensor)
+            self.tape.read(value, tensor)
         return value
 
     def _hold(self, tensor: torch.Tensor, value: int, memory: Memory) -> None:
