@@ -11,6 +11,7 @@ from torch import nn
 
 from torchskip.errors import ArgumentError, SpecError
 from torchskip.lint.check import check
+from torchskip.lint.evidence import Evidence
 
 X = torch.zeros(2, 4, 8, 8)
 
@@ -145,3 +146,71 @@ def test_the_report_says_what_ran():
         ("training, batch 5", "2 operations"),
     ]
     assert str(report) == "Sequential: 0 skip connections, nothing found"
+
+
+def test_what_is_written_in_place_is_seen_and_told_at_its_own_line():
+    """The training pass runs out of place where that is the same: it must look the same."""
+    model = seq(c2(), nn.ReLU(inplace=True), Net(lambda s, x: s.a(x).mul_(2), a=c2()))
+    evidence = Evidence(model, (X,), {})
+    assert evidence.outplace is evidence.outplace_training is None
+    written, free = evidence.train_in_place.graph, evidence.train.graph
+    assert [n.inplace for n in written.nodes] == [False, True, False, True]
+    assert not any(n.inplace for n in free.nodes)
+    assert [(n.source, n.module) for n in free.nodes] == [
+        (n.source, n.module) for n in written.nodes
+    ]
+    assert free.nodes[3].source.text.startswith("model = seq(c2()")
+
+
+class OverwrittenAtRest(nn.Module):
+    """In evaluation alone, the activation overwrites what is added afterwards."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = c2(), c2()
+
+    def forward(self, x):
+        x = self.a(x)
+        if self.training:
+            return x + self.b(x)
+        return self.b(x.relu_()) + x
+
+
+def test_a_shortcut_overwritten_in_evaluation_alone():
+    assert [f.code for f in check(OverwrittenAtRest(), X).findings] == ["TS104"]
+
+
+def runs(model, *example):
+    return [ran.name for ran in check(model, *example).ran][2:]
+
+
+def test_only_what_could_tell_something_runs():
+    numbers = "forward and backward with numbers"
+    block = Net(lambda s, x: s.b(x) + s.c(s.a(x)), a=c2(stride=2), b=c2(k=1, stride=2), c=c2())
+    assert runs(seq(block, nn.ReLU(inplace=True)), X) == [numbers]
+    rounding = Net(lambda s, x: x + s.b(s.a(x)), a=c2(stride=2), b=nn.Upsample(scale_factor=2))
+    assert runs(rounding, X) == ["size (2, 4, 9, 9)", numbers]
+    fixed = Net(lambda s, x: s.a(x.reshape(-1, 4, 100, 100)), a=c2())
+    assert runs(fixed, torch.zeros(1, 4, 100, 100)) == [numbers, numbers]
+    squeezed = Net(lambda s, x: s.a(x).mean((2, 3), True).squeeze() + x[..., 0, 0], a=c2())
+    assert runs(squeezed, X) == ["size (1, 4, 8, 8)", numbers]
+
+
+@pytest.mark.parametrize(
+    ("function", "asks"),
+    [
+        (lambda s, x: x + s.a(x).relu(), False),
+        (lambda s, x: x + s.a(x) * torch.zeros_like(x) + x.new_ones(8), False),
+        (lambda s, x: x + s.a(x.float()), True),
+        (lambda s, x: x + s.a(x).to(torch.float32), True),
+        (lambda s, x: x + s.a(x).softmax(1, dtype=torch.float32), True),
+        (lambda s, x: x + s.a(x) * torch.ones(8, 8), True),
+        (lambda s, x: x + s.a(x) * torch.arange(8) / torch.tensor(8), False),
+        (lambda s, x: x + s.a(x) * (torch.arange(8) / 8), True),
+        (lambda s, x: x + s.a(x) * s.kept, True),
+    ],
+)
+def test_half_runs_where_a_dtype_is_asked_for(function, asks):
+    model = Net(function, a=c2())
+    model.kept = torch.ones(8)
+    assert Evidence(model, (X,), {}).makes_floats is asks

@@ -12,7 +12,6 @@ from torch.nn.parameter import is_lazy
 from torchskip.errors import ArgumentError
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import SEVERITIES, Finding
-from torchskip.lint.probes.gather import gather
 from torchskip.lint.registry import CHECKS
 from torchskip.lint.report import Report
 from torchskip.lint.suppress import chosen, suppressed, unknown
@@ -66,12 +65,13 @@ def check(
         )
     select, ignore = tuple(select), tuple(ignore)
     unknown((*select, *ignore), (rule.code for rule, _ in CHECKS))
-    graph, probes, ran = gather(model, example, kwargs)
-    evidence = Evidence(graph, probes)
+    evidence = Evidence(model, example, kwargs)
     findings, hidden = judge(evidence, select, ignore)
     if verify_mends:
         findings = tuple(verified(model, example, kwargs, finding) for finding in findings)
-    return Report(type(model).__name__, findings, graph, evidence.eval.skips, tuple(ran), hidden)
+    run = evidence.eval
+    name, ran = type(model).__name__, tuple(evidence.ran)
+    return Report(name, findings, run.graph, run.skips, ran, hidden)
 
 
 def judge(

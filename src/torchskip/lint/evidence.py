@@ -1,27 +1,40 @@
-"""What rules judge: one model's passes, its skips, and what the extra runs showed.
-
-Everything beyond the first pass is found when a rule first asks for it, once, and shared.
-"""
+"""What rules judge: everything known about one model, each fact found when a rule asks for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
+from torch import nn
+
+from torchskip.errors import ArgumentError
 from torchskip.graph import Graph, Module, Parameter, SkipPath
-from torchskip.lint.facts import Body, Draws, Loose, Place, Real, Renamed, Stray
+from torchskip.lint.facts import Body, Loose, Renamed, Shapes, Stray
 from torchskip.lint.flow import Flow
+from torchskip.lint.numbers import Numbers
+from torchskip.lint.probes import inputs, modules
+from torchskip.lint.probes.bodies import bodies
+from torchskip.lint.probes.floats import Floats
+from torchskip.lint.probes.half import half
+from torchskip.lint.probes.names import Names
+from torchskip.lint.probes.outplace import OutOfPlace
+from torchskip.lint.report import Ran
+from torchskip.skips import find_skips
+from torchskip.trace import trace
+from torchskip.trace.record import Recorder
+from torchskip.trace.tracer import witnessed
 
-__all__ = ["Evidence", "Pass", "Probes", "Trial"]
+__all__ = ["Evidence", "Pass"]
 
 
 class Pass:
     """One forward pass: its graph, the skips found in it, and its edges turned around."""
 
-    def __init__(self, graph: Graph, find: Callable[[Graph], tuple[SkipPath, ...]]) -> None:
+    def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._find = find
 
     @cached_property
     def flow(self) -> Flow:
@@ -31,97 +44,131 @@ class Pass:
     @cached_property
     def skips(self) -> tuple[SkipPath, ...]:
         """The skip connections of this pass."""
-        return self._find(self.graph)
+        return find_skips(self.graph)
+
+    @property
+    def places(self) -> frozenset[tuple[object, ...]]:
+        """Modules and lines of the operations."""
+        return frozenset((node.module, node.source) for node in self.graph.nodes)
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """A pass with other input sizes: `shapes` of the tensors given."""
+class _Training:
+    """The training pass on inputs of these shapes.
 
-    shapes: tuple[tuple[int, ...], ...]
+    `late` says that something reads a value which an operation in place had overwritten. `mark`
+    is the batch where that marks the batch, `refused` the pass with such a batch where it failed.
+    """
+
     run: Pass
-
-
-@dataclass(frozen=True, slots=True)
-class Probes:
-    """The extra runs, each called at most once."""
-
-    train: Callable[[], tuple[Graph, int | None]]
-    sizes: Callable[[bool], Iterator[tuple[tuple[tuple[int, ...], ...], Graph]]]
-    real: Callable[[], Real | None]
-    outplace: Callable[[bool], Graph | None]
-    half: Callable[[bool], Graph]
-    influence: Callable[[tuple[str, ...]], frozenset[str]]
-    bodies: Callable[[], tuple[Body, ...]]
-    find: Callable[[Graph], tuple[SkipPath, ...]]
-    outplace_difference: Callable[[], float | None] = lambda: None
-    drawn: Callable[[Place, int, bool], Draws | None] = lambda place, rank, training: None
-    renamed: Callable[[], tuple[Renamed, ...]] = tuple
-    outside: Callable[[], frozenset[tuple[str, int]]] = frozenset
-    unstable: Callable[[], bool] = lambda: False
-    reaches_input: Callable[[], bool] = lambda: False
-    kept_outside: Callable[[], bool] = lambda: False
-    other_batch: Callable[[], Graph | None] = lambda: None
-    single: Callable[[], Graph | None] = lambda: None
-    learning: Callable[[], frozenset[str] | None] = lambda: None
-    registered: Callable[[], tuple[tuple[str, ...], ...]] = lambda: ()
-    loose: Callable[[], tuple[Loose, ...]] = lambda: ()
-    strays: Callable[[], tuple[Stray, ...]] = lambda: ()
+    shapes: Shapes
+    late: bool
+    mark: int | None = None
+    refused: Pass | None = None
 
 
 class Evidence:
-    """Everything known about one model; rules are functions of it."""
+    """Everything known about one model on one example; rules are functions of it.
 
-    def __init__(self, graph: Graph, probes: Probes) -> None:
-        self.eval = Pass(graph, probes.find)
-        self._probes = probes
+    The evaluation pass runs at once, everything else when it is first asked for, and once. `ran`
+    says what the model was run for, `numbers` what it does with numbers.
+
+    Raises `ArgumentError` when the very first operation refuses the example.
+    """
+
+    def __init__(self, model: nn.Module, example: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._model = model
+        self._example = example
+        self._kwargs = kwargs
+        self._shapes = inputs.shapes_of(example)
+        self.ran: list[Ran] = []
+        self._names = Names()
+        self.eval = self._logged(
+            "evaluation", witnessed(model, example, kwargs, self._watched, training=False)
+        )
+        failure = self.eval.graph.failure
+        if failure and not any(node.outputs for node in self.eval.graph.nodes):
+            raise ArgumentError(
+                f"{type(model).__name__} does not take the example "
+                f"{_words(self._shapes)}: {failure.error}: "
+                f"{failure.message.splitlines()[0] if failure.message else ''}"
+                + (f" (in {failure.module!r})" if failure.module else "")
+            )
+        self.numbers = Numbers(model, example, kwargs, self.eval.graph, self.ran)
+
+    @contextmanager
+    def _watched(self, recorder: Recorder) -> Iterator[None]:
+        with self._names, Floats(recorder) as self._floats:
+            yield
+
+    def _pass(self, name: str, shapes: Shapes, training: bool = False) -> Pass:
+        given = inputs.shaped(self._example, shapes)
+        return self._logged(name, trace(self._model, *given, training=training, **self._kwargs))
+
+    def _logged(self, name: str, graph: Graph) -> Pass:
+        outcome = f"{len(graph.nodes)} operations"
+        if graph.failure is not None:
+            first = graph.failure.message.partition("\n")[0]
+            outcome += f", then {graph.failure.error}: {first}"
+        self.ran.append(Ran(name, outcome))
+        return Pass(graph)
+
+    # ---- training
 
     @cached_property
-    def _training(self) -> tuple[Graph, int | None]:
-        return self._probes.train()
+    def _training(self) -> _Training:
+        shapes = self._shapes
+        if not inputs.batch_of(shapes):
+            return self._trained("training", shapes)
+        mark = inputs.mark_for(self.eval.graph)
+        marked = self._trained(f"training, batch {mark}", inputs.with_batch(shapes, mark))
+        if marked.run.graph.failure is None or self.eval.graph.failure is not None:
+            return replace(marked, mark=mark)
+        return replace(self._trained("training", shapes), refused=marked.run)
 
-    @cached_property
+    def _trained(self, name: str, shapes: Shapes) -> _Training:
+        with OutOfPlace() as mode:
+            run = self._pass(name, shapes, training=True)
+        if mode.late:
+            run = self._pass(f"{name}, in place", shapes, training=True)
+        return _Training(run, shapes, mode.late)
+
+    @property
     def train(self) -> Pass:
-        """The pass in training mode, with the marked batch."""
-        return Pass(self._training[0], self._probes.find)
+        """The pass in training mode, with the marked batch.
+
+        Its operations are in place where the model's are only if that makes a difference: if
+        something reads a value after it was overwritten. `train_in_place` always keeps them.
+        """
+        return self._training.run
+
+    @cached_property
+    def train_in_place(self) -> Pass:
+        """The pass in training mode with every operation as it is written."""
+        if self._training.late:
+            return self.train
+        return self._pass("training, in place", self._training.shapes, training=True)
 
     @property
     def mark(self) -> int | None:
         """Batch size of the training pass: no axis of another meaning is a multiple of it."""
-        return self._training[1]
+        return self._training.mark
 
-    @cached_property
+    def marked(self, size: int) -> bool:
+        """Whether an axis of this size, in the training pass, holds the batch."""
+        return self.mark is not None and size % self.mark == 0
+
+    @property
     def other_batch(self) -> Pass | None:
         """The training pass with the marked batch where it failed; else None."""
-        self._training  # noqa: B018 - the pass that may have failed
-        graph = self._probes.other_batch()
-        return None if graph is None else Pass(graph, self._probes.find)
-
-    @cached_property
-    def single(self) -> Pass | None:
-        """The evaluation pass with a batch of one; None where that is the example's."""
-        graph = self._probes.single()
-        return None if graph is None else Pass(graph, self._probes.find)
+        return self._training.refused
 
     @property
     def passes(self) -> tuple[Pass, ...]:
         """Evaluation, then training."""
         return (self.eval, self.train)
 
-    def sizes(self, *, doubled: bool = False) -> Iterator[Trial]:
-        """Passes with neighbouring input sizes, or the doubled one, in evaluation mode."""
-        for shapes, graph in self._probes.sizes(doubled):
-            yield Trial(shapes, Pass(graph, self._probes.find))
-
-    @cached_property
-    def real(self) -> Real | None:
-        """A small forward and backward with numbers; None when it could not be tried."""
-        return self._probes.real()
-
-    @cached_property
-    def learning(self) -> frozenset[str] | None:
-        """Parameters that receive a gradient within some steps of training; None if not tried."""
-        return self._probes.learning()
+    # ---- out of place
 
     @cached_property
     def outplace(self) -> Pass | None:
@@ -129,82 +176,83 @@ class Evidence:
 
         None when nothing is read after it was overwritten: the pass would be the same.
         """
-        graph = self._probes.outplace(False)
-        return None if graph is None else Pass(graph, self._probes.find)
+        if not self._training.late and self.eval.places <= self.train.places:
+            return None  # what runs in evaluation ran in training too
+        return self._out_of_place("out of place", training=False)
 
     @cached_property
     def outplace_training(self) -> Pass | None:
         """The same in training mode, with the example's batch."""
-        graph = self._probes.outplace(True)
-        return None if graph is None else Pass(graph, self._probes.find)
+        if not self._training.late:
+            return None
+        return self._out_of_place("out of place in training", training=True)
 
-    @cached_property
-    def outplace_difference(self) -> float | None:
-        """How far the outputs move when nothing is done in place; None if not compared."""
-        return self._probes.outplace_difference()
+    def _out_of_place(self, name: str, training: bool) -> Pass | None:
+        with OutOfPlace() as mode:
+            run = self._pass(name, self._shapes, training)
+        return run if mode.late else None
+
+    @property
+    def renamed(self) -> tuple[Renamed, ...]:
+        """Joins that read a tensor by an older name than the one it was overwritten by."""
+        return tuple(dict.fromkeys(self._names.found))
+
+    # ---- other inputs
+
+    @property
+    def single(self) -> Shapes | None:
+        """Shapes of the example with a batch of one; None where that is the example."""
+        shapes = inputs.with_batch(self._shapes, 1)
+        return shapes if shapes != self._shapes else None
+
+    @property
+    def neighbours(self) -> tuple[Shapes, ...]:
+        """Shapes of the example with neighbouring spatial sizes."""
+        return tuple(inputs.neighbours(self._shapes))
+
+    @property
+    def doubled(self) -> Shapes:
+        """Shapes of the example with every spatial size twice as large."""
+        return inputs.doubled(self._shapes)
+
+    def at(self, shapes: Shapes) -> Pass:
+        """The evaluation pass on an example of these shapes."""
+        return self._pass(f"size {_words(shapes)}", shapes)
+
+    @property
+    def makes_floats(self) -> bool:
+        """Whether some floating dtype of the evaluation pass may not be the model's or the input's.
+
+        Else a model in bfloat16 computes in bfloat16 from end to end.
+        """
+        return self._floats.asked or self.eval.graph.device != "meta"
 
     @cached_property
     def half(self) -> Pass:
         """The evaluation pass in bfloat16."""
-        return Pass(self._probes.half(True), self._probes.find)
+        return self._logged("bfloat16", half(self._model, self._example, self._kwargs))
 
-    @cached_property
-    def half_larger(self) -> Pass:
-        """The same at the first neighbouring size: one pass that tries two things."""
-        return Pass(self._probes.half(False), self._probes.find)
-
-    def influences(self, parameters: tuple[str, ...]) -> frozenset[str]:
-        """Those of the parameters whose change moves an output, by running for each of them."""
-        return self._probes.influence(parameters)
-
-    def drawn(self, place: Place, rank: int, training: bool) -> Draws | None:
-        """The numbers of the mask, of that rank, which a product multiplies with."""
-        return self._probes.drawn(place, rank, training)
-
-    @cached_property
-    def renamed(self) -> tuple[Renamed, ...]:
-        """Joins that read a tensor by an older name than the one it was overwritten by."""
-        return self._probes.renamed()
-
-    @cached_property
-    def outside(self) -> frozenset[tuple[str, int]]:
-        """Files and lines that read a tensor without gradient which another input changes."""
-        return self._probes.outside()
-
-    @cached_property
-    def unstable(self) -> bool:
-        """Whether two evaluation passes on one input, with two random seeds, differ."""
-        return self._probes.unstable()
-
-    @cached_property
-    def reaches_input(self) -> bool:
-        """Whether a gradient other than zero comes back to an input of the model."""
-        return self._probes.reaches_input()
-
-    @cached_property
-    def kept_outside(self) -> bool:
-        """Whether every pass calls the same layers to train from outside the module tree."""
-        return self._probes.kept_outside()
+    # ---- modules and their sources
 
     @cached_property
     def registered(self) -> tuple[tuple[str, ...], ...]:
         """Names of the modules that are registered more than once and hold parameters."""
-        return self._probes.registered()
+        return modules.registered(self._model)
 
     @cached_property
     def loose(self) -> tuple[Loose, ...]:
         """Floating tensors that are neither parameters nor buffers."""
-        return self._probes.loose()
+        return modules.loose(self._model)
 
     @cached_property
     def strays(self) -> tuple[Stray, ...]:
         """Modules that other modules keep outside the module tree."""
-        return self._probes.strays()
+        return modules.strays(self._model)
 
     @cached_property
     def bodies(self) -> tuple[Body, ...]:
         """What the forwards' sources say."""
-        return self._probes.bodies()
+        return bodies(self._model)
 
     @cached_property
     def modules(self) -> Mapping[str, Module]:
@@ -216,6 +264,6 @@ class Evidence:
         """Parameters and buffers by name, as the evaluation pass read them."""
         return {parameter.name: parameter for parameter in self.eval.graph.parameters}
 
-    def marked(self, size: int) -> bool:
-        """Whether an axis of this size, in the training pass, holds the batch."""
-        return self.mark is not None and size % self.mark == 0
+
+def _words(shapes: Shapes) -> str:
+    return " ".join(map(str, shapes))

@@ -8,9 +8,10 @@ from typing import Literal
 
 from torchskip.graph import Source
 
-__all__ = ["Body", "Draws", "Gradient", "Loose", "Place", "Real", "Renamed", "Stray"]
+__all__ = ["Body", "Draws", "Gradient", "Loose", "Place", "Real", "Renamed", "Shapes", "Stray"]
 
 Place = tuple[str, Source | None]  # module and line of an operation
+Shapes = tuple[tuple[int, ...], ...]  # of the tensors of an example, in order
 Gradient = Literal["flows", "zero", "missing", "nonfinite", "frozen"]
 
 
@@ -24,7 +25,6 @@ class Real:
     None. `scales` are the standard deviations of the outputs of each module's first call, in order.
     """
 
-    shapes: tuple[tuple[int, ...], ...]
     gradients: Mapping[str, Gradient]
     forward: str = ""
     backward: str = ""

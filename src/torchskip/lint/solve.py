@@ -1,7 +1,8 @@
 """Which padding, stride or kernel makes two arms meet: solved with the layers' size formulas.
 
-A convolution or pooling gives ``floor((n + 2P - D(K - 1) - 1) / S) + 1``, a transposed
-convolution ``(n - 1)S - 2P + D(K - 1) + Q + 1`` (Dumoulin & Visin 2016, relationships 6 and 13).
+A convolution or pooling gives ``floor((n + 2P - D(K - 1) - 1) / S) + 1``, in ceiling mode the
+ceiling, less a window that would start in the padding behind; a transposed convolution
+``(n - 1)S - 2P + D(K - 1) + Q + 1`` (Dumoulin & Visin 2016, relationships 6 and 13).
 """
 
 from __future__ import annotations
@@ -33,13 +34,18 @@ class Layer:
     extra: tuple[int, ...]
     transposed: bool = False
     fixed: bool = False
+    ceil: bool = False
 
     def size(self, n: int, axis: int) -> int:
         """Output size for `n` input pixels; 0 or less when nothing is left."""
         k, s, p, d = (self.kernel[axis], self.stride[axis], self.padding[axis], self.dilation[axis])
         if self.transposed:
             return (n - 1) * s - 2 * p + d * (k - 1) + self.extra[axis] + 1
-        return (n + 2 * p - d * (k - 1) - 1) // s + 1
+        room = n + 2 * p - d * (k - 1) - 1
+        if not self.ceil:
+            return room // s + 1
+        last = -(-room // s)  # a window that starts in the padding behind is left out
+        return last + (last * s < n + p)
 
 
 def layers_of(flow: Flow, start: int, end: int) -> tuple[Layer, ...] | None:
@@ -69,8 +75,6 @@ def layer_of(node: Node, rank: int) -> Layer | None:
     elif kind.startswith(("max_pool", "avg_pool")):
         kernel = _wide(node.argument("kernel_size"), rank)
         fixed = node.module_type not in _EDITABLE
-        if node.argument("ceil_mode"):
-            return None
     else:
         return None
     stride = node.argument("stride")
@@ -83,6 +87,7 @@ def layer_of(node: Node, rank: int) -> Layer | None:
         _wide(node.argument("output_padding", 0), rank),
         node.argument("transposed") is True,
         fixed,
+        node.argument("ceil_mode") is True,
     )
 
 

@@ -8,21 +8,50 @@ import torch
 from torch import Tensor
 
 from torchskip.graph import Graph
+from torchskip.lint.facts import Shapes
 from torchskip.trace.tree import leaves, rebuild
 
-__all__ = ["batch_of", "doubled", "mark_for", "neighbours", "random_like", "resized", "shapes_of"]
+__all__ = [
+    "batch_of",
+    "doubled",
+    "mark_for",
+    "neighbours",
+    "random_like",
+    "shaped",
+    "shapes_of",
+    "smaller",
+    "with_batch",
+]
 
 _SMALL = 64
 
 
-def shapes_of(example: tuple[object, ...]) -> tuple[tuple[int, ...], ...]:
+def shapes_of(example: tuple[object, ...]) -> Shapes:
     """Shapes of the example's tensors."""
     return tuple(tuple(tensor.shape) for _, tensor in leaves(example))
 
 
-def batch_of(example: tuple[object, ...]) -> int | None:
+def shaped(example: tuple[object, ...], shapes: Shapes) -> tuple[object, ...]:
+    """The example with tensors of these shapes, in the order of its own."""
+    rest = iter(shapes)
+
+    def swap(tensor: Tensor) -> Tensor:
+        shape = next(rest)
+        return tensor if tuple(tensor.shape) == shape else _like(tensor, shape)
+
+    result: tuple[object, ...] = rebuild(example, swap)
+    return result
+
+
+def batch_of(shapes: Shapes) -> int | None:
     """The batch size: the first axis of the first tensor with at least two axes."""
-    return next((tensor.shape[0] for _, tensor in leaves(example) if tensor.ndim >= 2), None)
+    return next((shape[0] for shape in shapes if len(shape) >= 2), None)
+
+
+def with_batch(shapes: Shapes, batch: int) -> Shapes:
+    """The shapes with another batch size."""
+    before = batch_of(shapes)
+    return tuple((batch, *shape[1:]) if shape and shape[0] == before else shape for shape in shapes)
 
 
 def mark_for(graph: Graph) -> int:
@@ -33,57 +62,38 @@ def mark_for(graph: Graph) -> int:
     return next((p for p in primes if not any(s % p == 0 for s in sizes if s)), primes[-1])
 
 
-def resized(
-    example: tuple[object, ...], *, batch: int | None = None, spatial: dict[int, int] | None = None
-) -> tuple[object, ...]:
-    """The example with another batch size, or with spatial sizes replaced, axis by axis.
-
-    `spatial` maps an axis counted from the third to its new size, for every tensor that has
-    the same spatial rank as the first.
-    """
-    before = batch_of(example)
-    rank, sizes = _space(example)
-
-    def swap(tensor: Tensor) -> Tensor:
-        shape = list(tensor.shape)
-        if batch is not None and shape and shape[0] == before:
-            shape[0] = batch
-        if spatial and tensor.ndim == rank and tuple(shape[2:]) == sizes:
-            for axis, size in spatial.items():
-                shape[2 + axis] = size
-        return _like(tensor, shape) if shape != list(tensor.shape) else tensor
-
-    return tuple(rebuild(item, swap) for item in example)
+def _sizes(shapes: Shapes) -> tuple[int, ...]:
+    """Spatial sizes of the first tensor that has any."""
+    return next((shape[2:] for shape in shapes if len(shape) >= 3), ())
 
 
-def _space(example: tuple[object, ...]) -> tuple[int, tuple[int, ...]]:
-    """Rank and spatial sizes of the first tensor that has any."""
-    for _, tensor in leaves(example):
-        if tensor.ndim >= 3:
-            return tensor.ndim, tuple(tensor.shape[2:])
-    return 0, ()
+def _with_sizes(shapes: Shapes, sizes: tuple[int, ...]) -> Shapes:
+    """The shapes with other spatial sizes, wherever a tensor has those of the first."""
+    before = _sizes(shapes)
+    return tuple(
+        (*shape[:2], *sizes) if len(shape) >= 3 and shape[2:] == before else shape
+        for shape in shapes
+    )
 
 
-def neighbours(example: tuple[object, ...]) -> Iterator[tuple[object, ...]]:
-    """Examples whose spatial sizes are one larger: on all axes, then only on the first."""
-    _, sizes = _space(example)
-    if not sizes:
-        return
-    yield resized(example, spatial={axis: size + 1 for axis, size in enumerate(sizes)})
+def neighbours(shapes: Shapes) -> Iterator[Shapes]:
+    """Spatial sizes that are one larger: on all axes, then only on the first."""
+    sizes = _sizes(shapes)
+    if sizes:
+        yield _with_sizes(shapes, tuple(size + 1 for size in sizes))
     if len(sizes) > 1:
-        yield resized(example, spatial={0: sizes[0] + 1})
+        yield _with_sizes(shapes, (sizes[0] + 1, *sizes[1:]))
 
 
-def doubled(example: tuple[object, ...]) -> tuple[object, ...]:
-    """The example with every spatial size twice as large."""
-    _, sizes = _space(example)
-    return resized(example, spatial={axis: size * 2 for axis, size in enumerate(sizes)})
+def doubled(shapes: Shapes) -> Shapes:
+    """Every spatial size twice as large."""
+    return _with_sizes(shapes, tuple(2 * size for size in _sizes(shapes)))
 
 
-def smaller(example: tuple[object, ...]) -> tuple[object, ...]:
-    """The example with its spatial sizes brought down to 64 pixels where they are larger."""
-    _, sizes = _space(example)
-    return resized(example, spatial={a: min(s, _SMALL) for a, s in enumerate(sizes)})
+def smaller(shapes: Shapes) -> Shapes:
+    """At most 64 pixels a side, and a batch of at least two."""
+    small = _with_sizes(shapes, tuple(min(size, _SMALL) for size in _sizes(shapes)))
+    return with_batch(small, max(batch_of(shapes) or 2, 2))
 
 
 def random_like(example: tuple[object, ...], seed: int = 0) -> tuple[object, ...]:
@@ -100,7 +110,7 @@ def random_like(example: tuple[object, ...], seed: int = 0) -> tuple[object, ...
     return tuple(rebuild(item, swap) for item in example)
 
 
-def _like(tensor: Tensor, shape: list[int]) -> Tensor:
+def _like(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
     """A tensor of another shape; integers are repeated, so that indices stay valid."""
     if tensor.is_floating_point() or tensor.is_meta or not tensor.numel():
         return tensor.new_zeros(shape)

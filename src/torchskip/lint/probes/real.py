@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from torchskip.lint.facts import Gradient, Real
-from torchskip.lint.probes.inputs import random_like, shapes_of
+from torchskip.lint.probes.inputs import random_like
 from torchskip.lint.probes.outplace import OutOfPlace
 from torchskip.trace.locate import failing_spot, source
 from torchskip.trace.restore import Snapshot, random_state
@@ -90,11 +90,11 @@ def real(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> Real |
         try:
             result = model(*given, **kwargs)
         except RAISED as error:
-            return Real(shapes_of(given), {}, forward=_words(error), scales=tuple(scales))
+            return Real({}, forward=_words(error), scales=tuple(scales))
         outputs = [t for _, t in leaves(result) if t.is_floating_point() and t.requires_grad]
         if not outputs:
             kinds = _none(parameters)
-            return Real(shapes_of(given), kinds, scales=tuple(scales), nothing=result is None)
+            return Real(kinds, scales=tuple(scales), nothing=result is None)
         wanted = {n: p for n, p in parameters.items() if p.requires_grad}
         try:
             found = torch.autograd.grad(
@@ -102,11 +102,11 @@ def real(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> Real |
             )
         except RAISED as error:
             place = source(failing_spot(error.__traceback__))
-            return Real(shapes_of(given), {}, "", _words(error), tuple(scales), place)
+            return Real({}, "", _words(error), tuple(scales), place)
         gradients = _none(parameters)
         for name, gradient in zip(wanted, found, strict=True):
             gradients[name] = _kind(gradient)
-        return Real(shapes_of(given), gradients, scales=tuple(scales))
+        return Real(gradients, scales=tuple(scales))
 
 
 def projection(outputs: list[Tensor]) -> Tensor:

@@ -65,7 +65,7 @@ def _strangers(evidence: Evidence) -> Iterator[Finding]:
         if name(node) not in ADDS | CONCATS or not node.outputs or node.source is None:
             continue
         met = [a for a in arms if "float" in a.dtype and a.shape[2:] == _sizes(evidence, node)[2:]]
-        if met and (node.source.file, node.source.line) in evidence.outside:
+        if met and (node.source.file, node.source.line) in evidence.numbers.outside:
             yield RULE.at(
                 node,
                 f"the arm {shape(met[0].shape)} of the {name(node)} was made of the input outside "
@@ -78,7 +78,7 @@ def _outside(evidence: Evidence) -> Iterator[Finding]:
     """Layers that move the output although no operation of torch leads from them to it."""
     for end in dead_ends(evidence.eval):
         names = end.parameters
-        if names and evidence.influences(names[:4]):
+        if names and evidence.numbers.influences(names[:4]):
             yield RULE.at(
                 end.sink,
                 f"the result of {called(end.sink)} leaves torch (numpy, a list, a new tensor) and "

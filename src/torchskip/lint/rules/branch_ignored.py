@@ -62,7 +62,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         loop = last is not None
         names = end.parameters
         sizes = flow.value(end.sink.outputs[0]).shape
-        if names and not evidence.influences(names[:4]):
+        if names and not evidence.numbers.influences(names[:4]):
             yield RULE.at(
                 end.sink,
                 f"the result {shape(sizes)} of {called(end.sink)} is never used: "
@@ -94,7 +94,7 @@ def _nothing(evidence: Evidence) -> Iterator[Finding]:
     if graph.outputs or graph.failure is not None or not graph.nodes:
         return
     last = graph.nodes[-1]
-    if evidence.real is not None and evidence.real.nothing:
+    if evidence.numbers.real is not None and evidence.numbers.real.nothing:
         sizes = graph.values[last.outputs[0]].shape if last.outputs else ()
         yield RULE.at(
             last,

@@ -76,7 +76,7 @@ _KEEPS_INPUT = frozenset({"mul", "div", "pow", "silu", "gelu", "mish", "hardswis
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     """In-place writes to kept tensors, when backward was seen to fail."""
-    real = evidence.real
+    real = evidence.numbers.real
     if real is None or not real.backward:
         return
     message = real.backward.split("; expected", 1)[0]
@@ -91,7 +91,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         )
         return
     found = False
-    for writer, keeper, sizes in _overwritten(evidence.train):
+    for writer, keeper, sizes in _overwritten(evidence.train_in_place):
         found = True
         yield RULE.at(
             writer,

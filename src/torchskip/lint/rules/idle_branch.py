@@ -43,7 +43,7 @@ _MERGES = frozenset({"add", "sub", "mul"})
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     """Branches whose weights never receive a gradient."""
-    real, run = evidence.real, evidence.eval
+    real, run = evidence.numbers.real, evidence.eval
     if real is None or "zero" not in real.gradients.values():
         return
     done: set[str] = set()
@@ -88,10 +88,10 @@ def _added(node: Node, constant: Constant) -> bool:
 
 def _stuck(evidence: Evidence, skip: SkipPath, names: list[str]) -> bool:
     """Whether the weights stay as they are while others learn, or the input would."""
-    learning = evidence.learning
+    learning = evidence.numbers.learning
     if learning is None or not learning.isdisjoint(names):
         return False
-    if not learning and not evidence.reaches_input:
+    if not learning and not evidence.numbers.reaches_input:
         return False
     # A gate may rest on the flat part of its squashing function without being constant.
-    return skip.merge != "mul" or not evidence.influences(tuple(names[:4]))
+    return skip.merge != "mul" or not evidence.numbers.influences(tuple(names[:4]))

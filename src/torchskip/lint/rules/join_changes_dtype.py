@@ -41,11 +41,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     """Joins of two floating dtypes, in the model's own precision and in half."""
     own = list(_mixed(evidence.eval, "", "error"))
     yield from own
-    if own:
-        return
-    # The larger size has run for another rule; where it fails, what failed may be the size.
-    mixed = any(_mixed(evidence.half_larger, "", "warning"))
-    if mixed or evidence.half_larger.graph.failure is not None:
+    if not own and evidence.makes_floats:
         yield from _mixed(evidence.half, " when the model runs in bfloat16", "warning")
 
 

@@ -111,7 +111,7 @@ def _row(
             source=place,
             mends=(Mend("drop the branch instead: `x + self.drop_path(branch)`"),),
         )
-    elif join and (draws := evidence.drawn(drop.place, len(full), True)):
+    elif join and (draws := evidence.numbers.drawn(drop.place, len(full), True)):
         yield from _scale(evidence, join, drop, draws)
 
 
@@ -191,7 +191,7 @@ def _resting(evidence: Evidence) -> Iterator[Finding]:
         join = met(meets, drop)
         if join is None or is_shortcut(run.flow, join, drop):
             continue
-        draws = evidence.drawn(drop.place, len(drop.mask.shape), False)
+        draws = evidence.numbers.drawn(drop.place, len(drop.mask.shape), False)
         if draws and draws.varied and draws.binary and draws.mean < draws.peak:
             yield RULE.at(
                 drop.node,

@@ -110,7 +110,7 @@ def _overwrites(
         if twin is None or twin.inplace or not twin.inputs or not twin.outputs:
             continue
         join = _late_join(free.flow, twin)
-        if join is None or (run is evidence.eval and evidence.outplace_difference == 0.0):
+        if join is None or (run is evidence.eval and evidence.numbers.outplace_difference == 0.0):
             continue
         old = free.flow.value(twin.inputs[0])
         when = "" if run is evidence.eval else " in training"

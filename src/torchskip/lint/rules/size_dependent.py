@@ -30,15 +30,16 @@ milesial/Pytorch-UNet#32; open-mmlab/mmdetection pull request 2157; Ronneberger 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 
 from torchskip.graph import Node, Source
-from torchskip.lint.evidence import Evidence, Trial
+from torchskip.lint.evidence import Evidence
+from torchskip.lint.facts import Shapes
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.mismatch import Mismatch, mismatch
 from torchskip.lint.ops import is_layer, name
 from torchskip.lint.rule import Rule
+from torchskip.lint.sizes import all_meet
 from torchskip.lint.words import shape
 from torchskip.skips.ops import role
 
@@ -50,18 +51,20 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     yield from _single(evidence)
     if evidence.eval.graph.failure is not None or not _resizes(evidence):
         return
-    for trial in chain(evidence.sizes(), _doubled(evidence)):
-        found = mismatch(trial.run)
+    for shapes in (*evidence.neighbours, *_doubled(evidence)):
+        if all_meet(evidence.eval, shapes):
+            continue
+        found = mismatch(evidence.at(shapes))
         if found is None or not any(axis >= 2 for axis in found.axes):
             continue
         node = found.join.node
         adapts = any(
             _adapts(evidence.eval.flow, n)
             for v in found.join.values
-            for n in trial.run.flow.nodes_between(found.join.split, v)
+            for n in found.flow.nodes_between(found.join.split, v)
         )
-        given = ", ".join(shape(s) for s in trial.shapes)
-        skip = trial.run.flow.value(found.shortcut).shape
+        given = ", ".join(shape(s) for s in shapes)
+        skip = found.flow.value(found.shortcut).shape
         yield RULE.at(
             node,
             f"fits {_example(evidence)} and fails for {given}: {found.message}",
@@ -80,11 +83,13 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 def _single(evidence: Evidence) -> Iterator[Finding]:
     """An arm that takes the example's batch and others, and fails for one sample."""
-    run = evidence.single
-    failure = run.graph.failure if run else None
-    if failure is None or evidence.eval.graph.failure is not None or evidence.mark is None:
+    if any(run.graph.failure for run in evidence.passes) or evidence.mark is None:
         return
-    if evidence.train.graph.failure is not None or failure.source is None:
+    shapes = evidence.single
+    if shapes is None or all_meet(evidence.eval, shapes):
+        return
+    failure = evidence.at(shapes).graph.failure
+    if failure is None or failure.source is None:
         return
     for skip in evidence.eval.skips:
         nodes = [evidence.eval.graph.nodes[skip.join]]
@@ -124,14 +129,14 @@ def _resizes(evidence: Evidence) -> bool:
     return False
 
 
-def _doubled(evidence: Evidence) -> Iterator[Trial]:
+def _doubled(evidence: Evidence) -> Iterator[Shapes]:
     """The doubled size where an arm is cut, padded or resized: by numbers of the example, maybe."""
     flow = evidence.eval.flow
     for skip in evidence.eval.skips:
         for arm in skip.arms:
             for node in flow.nodes_between(skip.split, arm.values[-1]):
                 if name(node) in _ADAPTIONS or role(node) == "resize":
-                    yield from evidence.sizes(doubled=True)
+                    yield evidence.doubled
                     return
 
 

@@ -63,7 +63,7 @@ def _layers(evidence: Evidence) -> Iterator[Finding]:
     ]
     if not strange:
         return
-    if evidence.unstable:
+    if evidence.numbers.unstable:
         for node in strange:
             yield RULE.at(
                 node,
@@ -71,7 +71,7 @@ def _layers(evidence: Evidence) -> Iterator[Finding]:
                 "optimizer trains them",
                 mends=(Mend("make the layer in `__init__`"),),
             )
-    elif evidence.kept_outside:
+    elif evidence.numbers.kept_outside:
         yield from _kept(evidence, strange)
 
 

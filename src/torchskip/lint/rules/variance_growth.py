@@ -40,7 +40,7 @@ _BLOCKS = 4
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     """Runs of residual blocks whose outputs grow steadily."""
-    real, run = evidence.real, evidence.eval
+    real, run = evidence.numbers.real, evidence.eval
     if real is None or real.forward:
         return
     scales = dict(real.scales)
