@@ -21,7 +21,7 @@ arm uses are never trained at all.
 
 Cuts that are meant are not reported: the straight-through estimator, `x + (q - x).detach()`; a
 scaled gradient, `a * x + b * x.detach()`, where no arm holds a layer; a prediction that is fed
-back detached and trained by a loss of its own; frozen layers.
+back detached and trained by a loss of its own; a loss computed in forward; frozen layers.
 
 ## References
 jantic/DeOldify#116; PRBonn/lidar-bonnetal#99; He et al., *Identity Mappings in Deep Residual

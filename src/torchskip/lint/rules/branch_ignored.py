@@ -23,7 +23,8 @@ dense block that returns its last layer has no dense connections.
         return x + self.conv(x)
 
 ## References
-Nandan91/ULSAM#8; PetarV-/GAT#11; taki0112/Densenet-Tensorflow#6; state-spaces/s4 pull request 30.
+Nandan91/ULSAM#8; PetarV-/GAT#11; cyclomon/UNSB#29; thomasjpfan/pytorch_refinenet#2;
+XinArkh/VNect#13; taki0112/Densenet-Tensorflow#6; state-spaces/s4 pull request 30.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 ## What it does
 Runs forward and backward with numbers on a small input and, when backward raises, names the
-in-place operations that wrote to a tensor that another operation had kept for its gradient.
+in-place operations that wrote, through whatever view, to a tensor that another operation had kept
+for its gradient.
 
 ## Why is this bad
 `out += shortcut` writes into `out`. When `out` came from a ReLU, a sigmoid or another operation
@@ -22,7 +23,8 @@ module nor line.
 After a convolution or a normalisation `out += residual` is fine, as in torchvision's ResNet.
 
 ## References
-pytorch/pytorch#5687; PyTorch documentation, *Autograd mechanics: in-place correctness checks*.
+pytorch/pytorch#5687; lyongo/NWPU-MOC#4; AggMan96/RK-Net#9; PyTorch documentation, *Autograd
+mechanics: in-place correctness checks*.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ Runs the model with every in-place operation made out of place and compares: whe
 then receive the value from *before* the operation, and the outputs change, the shortcut is
 overwritten. This sees in-place modules, functions and methods, inside custom layers and through
 views, in evaluation and in training. A module that writes to its input and returns another tensor
-is reported where its caller joins that input afterwards.
+is reported where its caller joins that input afterwards, and so is a tensor that is written under
+one name and joined under another: `shortcut = x` copies nothing.
 
 ## Why is this bad
 `nn.ReLU(inplace=True)` as the first layer of a branch writes into the block's input. The shortcut
@@ -26,7 +27,7 @@ caller's tensor is changed too.
 
 ## References
 rosinality/vq-vae-2-pytorch#60; iduta/iresnet pull request 2; osmr/imgclsmob#13;
-GeeeekExplorer/nano-vllm#170.
+GeeeekExplorer/nano-vllm#170; JierunChen/FasterNet, the `clone` of `forward_slicing`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ a batch of 1 the shapes even agree, so the example that was tried first hides it
 
     return out + skip           # both (N, 1)
 
-Context vectors `(N, C, 1, 1)` made by layers (global context, time embeddings) and maps that
+A value that was taken off before the layers and is put back after them, `f(x - last) + last`,
+context vectors `(N, C, 1, 1)` made by layers (global context, time embeddings) and maps that
 become a gate (`sigmoid(a + b)`) are published designs and are not reported.
 
 ## References

@@ -3,8 +3,9 @@
 ## What it does
 Reports layers with parameters that never run, in evaluation or training, inside a block that
 does run, where they could be the block's shortcut: they take the block's channels and give the
-channels of its result, or are named a shortcut. It is a warning where nothing but the neighbours
-tell: the other layers of the list run, or the layer of that name in an equal block does.
+channels of its result (or the channels of both arms of its sum, and give the sum's), or are named
+a shortcut. It is a warning where nothing but the neighbours tell: the other layers of the list
+run, or the layer of that name in an equal block does.
 
 ## Why is this bad
 Either the shortcut was forgotten in `forward`, and the block has none, or it was built although
@@ -24,8 +25,8 @@ distributed training stops with "parameters that were not used in producing loss
 or build the projection only where the channels or the size change.
 
 ## References
-Project-MONAI/MONAI#4314; PyTorch documentation, *DistributedDataParallel*,
-`find_unused_parameters`.
+Project-MONAI/MONAI#4314; YishuLiu/TransAttUnet#3; simonpf/quantnn pull request 2; PyTorch
+documentation, *DistributedDataParallel*, `find_unused_parameters`.
 """
 
 from __future__ import annotations

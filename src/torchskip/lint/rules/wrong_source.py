@@ -1,10 +1,11 @@
 """A shortcut starts from the wrong value.
 
 ## What it does
-Reports shortcut layers that read the block's result instead of its input, decoder levels that read
-an encoder feature of another level while the feature of their own level is read by no skip, encoder
-features that a decoder meets in the order they were made, pre-normalised halves of a block that
-both add to the block's input, and loops whose every round adds to the value before the loop.
+Reports shortcut layers and normalisations that read the block's result instead of its input,
+residual blocks whose shortcut starts behind their first layer, decoder levels that read an encoder
+feature of another level while the feature of their own level is read by no skip, encoder
+features that a decoder meets in the order they were made, normalised halves of a block that both
+add to the block's input, and loops whose every round adds to the value before the loop.
 
 ## Why is this bad
 A projection that reads the branch's result adds a function of the branch to the branch: the
@@ -24,7 +25,8 @@ again. In a loop that adds to one value, no block's result has a short way on bu
     return h + self.shortcut(x)
 
 ## References
-bytedance/1d-tokenizer pull request 119; Ronneberger et al., *U-Net*, 2015, figure 1.
+bytedance/1d-tokenizer pull request 119; strutive07/transformer-tensorflow2.0#14;
+jackyko1991/vnet-tensorflow#12; Ronneberger et al., *U-Net*, 2015, figure 1.
 """
 
 from __future__ import annotations
