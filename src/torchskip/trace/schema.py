@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch._ops import OpOverload
 
-__all__ = ["Plan", "plain", "plan"]
+__all__ = ["OVERWRITING", "Plan", "plain", "plan"]
 
 # These take a tensor for its shape, type and device alone: no information flows.
 _METADATA_ONLY = {
@@ -26,20 +26,22 @@ _METADATA_ONLY = {
     "new_empty_strided",
 }
 # These in-place operators replace their tensor whole, without reading it.
-_OVERWRITING = {
-    "copy_",
-    "fill_",
-    "zero_",
-    "normal_",
-    "uniform_",
-    "bernoulli_",
-    "random_",
-    "exponential_",
-    "geometric_",
-    "cauchy_",
-    "log_normal_",
-    "set_",
-}
+OVERWRITING = frozenset(
+    [
+        "copy_",
+        "fill_",
+        "zero_",
+        "normal_",
+        "uniform_",
+        "bernoulli_",
+        "random_",
+        "exponential_",
+        "geometric_",
+        "cauchy_",
+        "log_normal_",
+        "set_",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def plan(func: OpOverload) -> Plan:
     # (batch normalisation's running mean): it is a side effect and no version of a value.
     writes = tuple(t for t in touched if t in results or not schema.returns)
     kwarg_only = {a.name for a in schema.arguments if a.kwarg_only}
-    unread = tuple(w for w in writes if w in kwarg_only or name in _OVERWRITING)
+    unread = tuple(w for w in writes if w in kwarg_only or name in OVERWRITING)
     return Plan(
         op=str(func),
         names=tuple(a.name for a in schema.arguments),

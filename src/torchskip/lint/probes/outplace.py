@@ -14,52 +14,19 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from torchskip.skips.ops import words
+from torchskip.trace.schema import OVERWRITING
+
 __all__ = ["OutOfPlace"]
 
-# Names ending in an underscore that do not compute: they change what a tensor is.
-_KEPT = frozenset(
-    [
-        "requires_grad_",
-        "retain_grad_",
-        "detach_",
-        "resize_",
-        "resize_as_",
-        "set_",
-        "rename_",
-        "share_memory_",
-        "squeeze_",
-        "unsqueeze_",
-        "transpose_",
-        "t_",
-        "swapaxes_",
-        "swapdims_",
-        "as_strided_",
-        "copy_",
-        "fill_",
-        "zero_",
-        "normal_",
-        "uniform_",
-        "bernoulli_",
-        "random_",
-        "exponential_",
-        "geometric_",
-        "cauchy_",
-        "log_normal_",
-        "index_fill_",
-        "masked_fill_",
-        "index_copy_",
-        "index_add_",
-        "scatter_",
-        "scatter_add_",
-        "index_put_",
-        "put_",
-        "apply_",
-        "map_",
-        "map2_",
-        "trunc_normal_",
-        "kaiming_normal_",
-        "xavier_uniform_",
-    ]
+# Names ending in an underscore that compute no new tensor from the old one: they replace it
+# whole, write to a part of it, or change what it is.
+_KEPT = OVERWRITING | words(
+    """
+    requires_grad_ retain_grad_ detach_ resize_ resize_as_ rename_ share_memory_ squeeze_
+    unsqueeze_ transpose_ t_ swapaxes_ swapdims_ as_strided_ index_fill_ masked_fill_ index_copy_
+    index_add_ scatter_ scatter_add_ index_put_ put_ apply_ map_ map2_
+    """
 )
 _AUGMENTED = {
     f"__i{name}__": getattr(torch.Tensor, f"__{name}__")
