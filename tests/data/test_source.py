@@ -1,6 +1,7 @@
 """Loading images: what arrives in the tensors, and every way a directory can be wrong."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,7 @@ def test_images_of_several_sizes_are_refused_with_examples(root: Path) -> None:
         "the images are of 2 sizes, a batch needs one\n"
         "  8x10: 7 images, such as ROOT/train/ant/0.png\n"
         "  4x4: 1 images, such as ROOT/test/bee/0.png\n"
-        "  mend: size=(8, 10) brings all of them to the most common size"
+        "  mend: size=(8, 10) (--size 8 10) brings all of them to the most common size"
     )
 
 
@@ -138,7 +139,8 @@ def test_corrupt_images_are_refused_by_name(root: Path) -> None:
     assert message.startswith("2 of 8 images cannot be read\n  ROOT/train/bee/1.png: ")
     assert message.endswith(
         "\n  ROOT/train/bee/2.png: not an image of a known format\n"
-        "  mend: replace or delete them, or leave them out with on_error='skip'"
+        "  mend: replace or delete them, or leave them out with on_error='skip' "
+        "(--on-error skip)"
     )
 
 
@@ -208,6 +210,29 @@ def test_a_class_that_was_never_trained(root: Path) -> None:
         "ROOT/test has classes that ROOT/train has not: bees\n"
         "  trained  ant, bee\n"
         "  mend: give the same class the same name in both"
+    )
+
+
+def test_one_class_cannot_be_told_from_another(root: Path) -> None:
+    shutil.rmtree(root / "train/bee")
+    assert refusal(root) == (
+        "ROOT/train has one class, ant, and nothing to tell it from\n"
+        "  mend: train/<class>/ for two classes or more"
+    )
+
+
+def test_uneven_and_untested_classes(root: Path) -> None:
+    even = data.load(root)
+    assert (even.commonest, even.oddities()) == (0.5, ())
+    shutil.rmtree(root / "test/bee")
+    (root / "train/bee/1.png").write_bytes(b"")
+    odd = data.load(root, on_error="skip")
+    assert odd.commonest == 1.0
+    assert odd.oddities() == (
+        f"Left out as unreadable: 1 images ({root}/train/bee/1.png).",
+        "There are no test images of bee.",
+        "The classes are uneven: always answering the commonest one would be right on 100.0 % of "
+        "the test images.",
     )
 
 

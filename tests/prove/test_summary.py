@@ -98,7 +98,8 @@ def test_the_headline_says_what_was_found_whatever_it_is():
     assert said(0.444, 0.79) == (
         "At depth 56 skips gain 34.6 points",
         "79.0 % of the unseen images right with skips, 44.4 % without (95 % interval of the "
-        "difference over 1,000 test images: +30.5 to +38.5 points)." + GRADIENT,
+        "difference over 1,000 test images, for one training of each: +30.5 to +38.5 points)."
+        + GRADIENT,
     )
     assert said(0.8, 0.7)[0] == "At depth 56 skips cost 10.0 points"
     assert said(0.8, 0.81)[0] == "At depth 56 skips make no clear difference"

@@ -32,7 +32,8 @@ def listing(
     (ImageNet's `test` is one unlabelled heap).
 
     Raises:
-        DataError: a directory is missing or empty, or a class is only in the held-out split.
+        DataError: a directory is missing or empty, a class is only in the held-out split, or there
+            is but one.
 
     """
     if not root.is_dir():
@@ -51,6 +52,11 @@ def listing(
             f"{str(root)!r} holds no images under {missing}\n"
             f"  found  {_contents(root)}\n"
             "  mend: sort the images into train/<class>/ and test/<class>/, one directory a class"
+        )
+    if len(classes) < 2:
+        raise DataError(
+            f"{train} has one class, {classes[0]}, and nothing to tell it from\n"
+            "  mend: train/<class>/ for two classes or more"
         )
     strangers = [name for name in _class_directories(held_out) if name not in classes]
     if strangers:

@@ -37,12 +37,45 @@ class Images:
         channels, height, width = self.train.shape[1:]
         return channels, height, width
 
+    @property
+    def commonest(self) -> float:
+        """Share of the commonest class in the test images: what always answering it would score.
+
+        >>> from torchskip import data
+        >>> data.load("fashion-mnist").commonest
+        0.1
+        """
+        counts = self.test_labels.bincount()
+        return float(counts.max()) / float(counts.sum())
+
     def describe(self) -> str:
         """Return source, numbers and shape in words."""
         return (
             f"{self.source}, {len(self.train):,} to train and {len(self.test):,} to test, "
             + "x".join(map(str, self.shape))
         )
+
+    def oddities(self) -> tuple[str, ...]:
+        """Return a sentence for all that a reader of results on these images should know.
+
+        >>> from torchskip import data
+        >>> data.load("fashion-mnist").oddities()
+        ()
+        """
+        found = []
+        if self.skipped:
+            few = ", ".join(self.skipped[:3]) + ", ..." * (len(self.skipped) > 3)
+            found.append(f"Left out as unreadable: {len(self.skipped):,} images ({few}).")
+        counts = self.test_labels.bincount(minlength=len(self.classes)).tolist()
+        untested = [name for name, n in zip(self.classes, counts, strict=True) if not n]
+        if untested:
+            found.append(f"There are no test images of {', '.join(untested)}.")
+        if max(counts) > 1.05 * sum(counts) / len(counts):
+            found.append(
+                "The classes are uneven: always answering the commonest one would be right on "
+                f"{100 * self.commonest:.1f} % of the test images."
+            )
+        return tuple(found)
 
     def __repr__(self) -> str:
         return (

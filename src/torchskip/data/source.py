@@ -84,7 +84,8 @@ def _assemble(
         raise DataError(
             f"{len(unreadable):,} of {len(paths):,} images cannot be read\n"
             + _lines([f"{path}: {why}" for path, why in unreadable])
-            + "  mend: replace or delete them, or leave them out with on_error='skip'"
+            + "  mend: replace or delete them, or leave them out with on_error='skip' "
+            "(--on-error skip)"
         )
     kept = [index for index, array in enumerate(arrays) if not isinstance(array, str)]
     of_train = [index for index in kept if index < len(train.paths)]
@@ -122,7 +123,8 @@ def _check_one_size(paths: Sequence[Path], arrays: Sequence[Array | str]) -> Non
     raise DataError(
         f"the images are of {len(found)} sizes, a batch needs one\n"
         + _lines([f"{h}x{w}: {len(of):,} images, such as {of[0]}" for (h, w), of in found])
-        + f"  mend: size=({height}, {width}) brings all of them to the most common size"
+        + f"  mend: size=({height}, {width}) (--size {height} {width}) brings all of them to the "
+        "most common size"
     )
 
 

@@ -68,6 +68,7 @@ def run_demo(
         plan=plan,
         images=images.describe(),
         test_images=len(images.test),
+        commonest=images.commonest,
         command=command_line(),
         environment=environment(),
     )

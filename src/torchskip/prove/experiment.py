@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from torchskip.errors import TrainingError
 from torchskip.prove.plan import Plan
@@ -20,6 +21,13 @@ class Experiment:
 
     data: str = "fashion-mnist"
     """Images: fashion-mnist (embedded) or a directory with train/CLASS/* and test/CLASS/*."""
+
+    size: tuple[int, int] | None = None
+    """Height and width in pixels to which every image of a directory is brought when it is read:
+    cut centrally to that aspect ratio and resampled. Needed where they are of several sizes."""
+
+    on_error: Literal["refuse", "skip"] = "refuse"
+    """What to do about unreadable images of a directory: refuse, or skip and name them."""
 
     side: int | None = None
     """Longest side of an image, in pixels. Without it: at most 16 for the built-in networks

@@ -97,6 +97,9 @@ class Comparison:
     test_images: int
     command: str
     environment: Mapping[str, str]
+    commonest: float = 0.0
+    """Share of the commonest class in the test images: what always answering it scores."""
+
     model: str = ""
     """The user's network; empty for the built-in ones, which have a depth instead."""
 

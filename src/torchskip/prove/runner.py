@@ -92,11 +92,13 @@ def compare(
     if images is None:
         images = data.load(
             experiment.data,
+            size=experiment.size,
             train_per_class=experiment.train_per_class,
             test_per_class=experiment.test_per_class,
+            on_error=experiment.on_error,
             console=console,
         )
-    notes: tuple[str, ...] = ()
+    notes = images.oddities()
     depths, first = experiment.depths, experiment.first_seed
     if make is None:
         images = shrink(images, experiment.side or 16)
@@ -109,10 +111,15 @@ def compare(
         _check_own(experiment)
         depths = (0,)
         with own_randomness():
-            images, notes = suit(images, construct(make, first), experiment.side)
+            images, suited = suit(images, construct(make, first), experiment.side)
         twins = given = GivenTwins(make, images.shape, cut)
         pair = given(0, first)
-        notes = (*given.tell(pair, first), *notes, *left_out(pair["residual"], images.shape, cut))
+        notes = (
+            *given.tell(pair, first),
+            *notes,
+            *suited,
+            *left_out(pair["residual"], images.shape, cut),
+        )
     for note in notes:
         if console is not None:
             console.print(note, markup=False)
@@ -144,6 +151,7 @@ def compare(
         plan=experiment.plan,
         images=images.describe(),
         test_images=len(images.test),
+        commonest=images.commonest,
         command=command_line(),
         environment=environment(fabric.device if alone else "cpu"),
         model=name_of(make) if make is not None else "",

@@ -149,7 +149,11 @@ def headline(comparison: Comparison) -> tuple[str, str]:
         if len(both) == 1
         else paired([r - p for p, r in zip(plain, residual, strict=True)])
     )
-    over = f"{len(both)} seeds" if len(both) > 1 else f"{comparison.test_images:,} test images"
+    over = (
+        f"{len(both)} seeds"
+        if len(both) > 1
+        else f"{comparison.test_images:,} test images, for one training of each"
+    )
     numbers = (
         f"{100 * fmean(residual):.1f} % of the unseen images right with skips, "
         f"{100 * fmean(plain):.1f} % without (95 % interval of the difference over {over}: "
@@ -170,9 +174,11 @@ def _called(network: str, depth: int) -> str:
 def significant(value: float) -> str:
     """Return `value` with two significant digits.
 
-    >>> [significant(value) for value in (0.00996, 0.153, 2.31, 238.2, 1.6e-7)]
-    ['0.010', '0.15', '2.3', '240', '1.6e-07']
+    >>> [significant(value) for value in (0.00996, 0.153, 2.31, 238.2, 1.6e-7, 0)]
+    ['0.010', '0.15', '2.3', '240', '1.6e-07', '0']
     """
+    if value == 0:
+        return "0"
     rounded = f"{value:.1e}"
     if not 1e-4 <= abs(value) < 1e6:
         return rounded
