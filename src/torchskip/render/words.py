@@ -21,6 +21,9 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\
 # What the dispatcher adds to an operation's name: how it runs, not what it does.
 _VARIANT = re.compile("^_*(native_|fused_|unsafe_)?|(_legit|_no_training|_with_indices|_copy)*_*$")
 
+# What the dispatcher takes apart, by the name of the function that was called.
+_CALLED = {"_unsafe_index": "interpolate"}
+
 
 def plain(text: str) -> str:
     r"""Return the text with every character that is not printable replaced by U+FFFD.
@@ -47,9 +50,13 @@ def operation(op: str) -> str:
     ('add', 'LSTM')
     >>> operation("aten._native_batch_norm_legit_no_training.default")
     'batch_norm'
+    >>> operation("aten._unsafe_index.Tensor")  # of nearest interpolation
+    'interpolate'
     """
     parts = op.split(".")
     name = parts[1] if len(parts) > 1 else parts[0]
+    if name in _CALLED:
+        return _CALLED[name]
     return plain(_VARIANT.sub("", name) or name)
 
 
