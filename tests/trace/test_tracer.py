@@ -396,6 +396,39 @@ def test_a_detached_value_stays_detached_before_a_layer():
     assert graph.values[detached.outputs[0]].requires_grad is False
 
 
+class Called(nn.Module):
+    def __init__(self, by_name: bool) -> None:
+        super().__init__()
+        self.block, self.by_name = Scripted(), by_name
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.block.forward(x) if self.by_name else self.block(x)) * 2
+
+    def double(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_a_forward_called_by_its_name_is_its_module_running(by_name):
+    graph = trace(Called(by_name), torch.zeros(1, 3, 4, 4))
+    places = {short(graph)[n.index]: (n.module, n.module_type) for n in graph.nodes}
+    assert places["add"] == ("block", "Scripted")
+    assert places["convolution"] == ("block.conv", "Conv2d")
+    assert places["mul"] == ("", "Called")
+
+
+def test_a_method_of_another_module_runs_in_the_caller():
+    class Child(nn.Module):
+        def forward(self, x, parent):
+            return parent.double(x)
+
+    child = Child()
+    model = nn.ModuleList([Called(False), child])
+    model.forward = lambda x: child(x, model[0])
+    graph = trace(model, torch.zeros(1, 3, 4, 4))
+    assert [n.module for n in graph.nodes] == ["1"]
+
+
 # ---- what goes in and out
 
 

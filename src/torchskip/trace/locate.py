@@ -63,14 +63,19 @@ def user_code(code: CodeType) -> bool:
 
 def here() -> Spot | None:
     """Return the innermost running place that is the user's."""
-    frame: FrameType | None = sys._getframe(2)
+    frame = _users(sys._getframe(2))
+    return None if frame is None else (frame.f_code, frame.f_lasti, frame.f_lineno)
+
+
+def _users(frame: FrameType | None) -> FrameType | None:
+    """Return the innermost frame of the user's code, from `frame` outwards."""
     while frame is not None:
         code = frame.f_code
         known = _is_user.get(code)
         if known is None:
             known = user_code(code)
         if known:
-            return code, frame.f_lasti, frame.f_lineno
+            return frame
         if code.co_filename == _BOTTOM:  # what called the tracer is not the model
             return None
         frame = frame.f_back
@@ -126,6 +131,7 @@ class Call:
     path: str
     type: str
     number: int
+    code: CodeType | None = None  # of the user's forward, None where torch wrote it
 
 
 class Calls:
@@ -141,7 +147,7 @@ class Calls:
             for path, module in self.modules
         }
         self.counts: dict[int, int] = {}
-        self.root = Call("", type(model).__name__, 0)
+        self.root = Call("", type(model).__name__, 0, _forward(model))
         self.stack = [self.root]
         self.failed: tuple[BaseException, Call] | None = None
         self._strangers: list[nn.Module] = []  # alive, so that no address is used twice
@@ -182,4 +188,25 @@ class Calls:
             self._strangers.append(module)
         number = self.counts.get(key, 0)
         self.counts[key] = number + 1
-        return Call(path, type(module).__name__, number)
+        return Call(path, type(module).__name__, number, _forward(module))
+
+    def now(self) -> tuple[Call, Spot | None]:
+        """Return the innermost running module, and the user's place in it.
+
+        A forward that was called by its name, past `nn.Module.__call__`, runs all the same.
+        """
+        call, frame = self.stack[-1], _users(sys._getframe(2))
+        if frame is None:
+            return call, None
+        code = frame.f_code
+        if code.co_name == "forward" and call.code not in (None, code) and code.co_argcount:
+            module = frame.f_locals.get(code.co_varnames[0])
+            path = self.paths.get(id(module), "")
+            if path and path.startswith(f"{call.path}." if call.path else ""):
+                call = Call(path, type(module).__name__, self.counts.get(id(module), 0), code)
+        return call, (code, frame.f_lasti, frame.f_lineno)
+
+
+def _forward(module: nn.Module) -> CodeType | None:
+    code = getattr(getattr(type(module), "forward", None), "__code__", None)
+    return code if isinstance(code, CodeType) and user_code(code) else None

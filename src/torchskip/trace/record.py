@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from torchskip.trace.kernels import Kernels
-from torchskip.trace.locate import Calls, here
+from torchskip.trace.locate import Calls
 from torchskip.trace.memory import extent
 from torchskip.trace.redirect import Places, Redirect
 from torchskip.trace.schema import Plan, plain, plan
@@ -151,7 +151,7 @@ class Recorder(TorchDispatchMode):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Draft:
-        draft = Draft(scheme.op, inputs, self.calls.stack[-1], here())
+        draft = Draft(scheme.op, inputs, *self.calls.now())
         draft.grad = torch.is_grad_enabled()
         draft.inplace = bool(scheme.writes)
         draft.view = not scheme.writes and any(scheme.views)
