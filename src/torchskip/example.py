@@ -64,7 +64,7 @@ def infer_example(model: nn.Module, file: Path | None = None) -> Example:
     >>> infer_example(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())).shapes
     '1,3,32,32'
     """
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, _KNOWN)}
+    layers: dict[str, nn.Module] = {n: m for n, m in model.named_modules() if isinstance(m, _KNOWN)}
     first = next(iter(layers), None)
     layer = None if first is None else layers[first]
     if file is not None:
