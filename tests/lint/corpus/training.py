@@ -60,6 +60,20 @@ class OneSoftmax(nn.Module):
         return x + y * (torch.sigmoid(g) if self.mended else torch.softmax(g, 1))
 
 
+class DeadSqueeze(nn.Module):
+    """Squeeze-and-excitation whose one hidden unit starts dead: the gate is no constant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.a, self.b = conv(4, 4), nn.Linear(4, 1), nn.Linear(1, 4)
+        nn.init.constant_(self.a.bias, -9.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        w = torch.sigmoid(self.b(F.relu(self.a(y.mean((2, 3))))))
+        return x + y * w[:, :, None, None]
+
+
 class PlainScale(nn.Module):
     """A layer scale that is a tensor: `.float()` made it one, or nobody made it a parameter."""
 
@@ -285,6 +299,7 @@ CLEAN = (
     Clean("recursion", "DRRN: one block whose every round adds to the input",
           lambda: Anchored(False, recursive=True)),
     Clean("dense_sum", "every block reads the sum of all results before it", DenseSum),
+    Clean("dead_squeeze", "a hidden unit of a gate that starts dead", maker(DeadSqueeze)),
     Clean("constant_factor", "a constant as a tensor", maker(Multiplier)),
     Clean("survival", "rescaled in evaluation instead of training", maker(Survival)),
 )  # fmt: skip

@@ -58,7 +58,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             stuck = sorted(n for n, kind in kinds.items() if kind == "zero")
             if {"flows", "nonfinite"} & set(kinds.values()) or not stuck:
                 continue
-            if not done.isdisjoint(stuck) or not _stuck(evidence, skip, stuck):
+            if not done.isdisjoint(stuck) or not _stuck(evidence, skip, nodes, stuck):
                 continue
             done.update(stuck)
             gate = skip.merge == "mul"
@@ -86,12 +86,16 @@ def _added(node: Node, constant: Constant) -> bool:
     return name(node) in {"addmm", "baddbmm"} and constant.argument == "self"
 
 
-def _stuck(evidence: Evidence, skip: SkipPath, names: list[str]) -> bool:
+def _stuck(evidence: Evidence, skip: SkipPath, nodes: tuple[Node, ...], names: list[str]) -> bool:
     """Whether the weights stay as they are while others learn, or the input would."""
     learning = evidence.numbers.learning
     if learning is None or not learning.isdisjoint(names):
         return False
     if not learning and not evidence.numbers.reaches_input:
         return False
-    # A gate may rest on the flat part of its squashing function without being constant.
-    return skip.merge != "mul" or not evidence.numbers.influences(tuple(names[:4]))
+    if skip.merge != "mul":
+        return True
+    # A gate may rest on a flat part of its functions without being constant: its last bias tells.
+    known = evidence.numbers.real.gradients if evidence.numbers.real else {}
+    held = dict.fromkeys(n for node in reversed(nodes) for c in node.constants for n in c.names)
+    return not evidence.numbers.influences(tuple(n for n in held if n in known)[:4])
