@@ -83,6 +83,11 @@ def test_all_terms_are_arms() -> None:
     assert [arm.role for arm in skip.arms] == ["branch", "branch", "shortcut"]
 
 
+def test_a_sum_that_begins_with_nothing_is_no_term() -> None:
+    graph, (skip,) = skips_of(net(lambda m, x: sum((x, m.f(x)))))
+    assert {arm.values[-1] for arm in skip.arms} == {*graph.nodes[skip.join].inputs}
+
+
 def test_a_term_from_another_input_is_no_arm() -> None:
     model = net(_conditioned, w=nn.Linear(4, 8))
     assert kinds(model, torch.zeros(1, 8, 16, 16), torch.zeros(1, 4)) == ["identity"]

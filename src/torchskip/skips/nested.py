@@ -47,12 +47,17 @@ def _spread(flow: Flow, join: Join, found: Mapping[int, Found], skips: Mapping[i
         elif maker in skips and _joins_in(flow, join, skips[maker], arm):
             arms += skips[maker].arms
             inner += [maker, *skips[maker].join.inner]
-        elif maker not in found and flow.names[maker] == "add":
+        elif maker not in found and _adds(flow, maker):
             todo[:0] = flow.signals[maker]
             inner.append(maker)
         else:
             arms.append(arm)
     return replace(join, arms=tuple(dict.fromkeys(arms)), inner=tuple(inner))
+
+
+def _adds(flow: Flow, maker: int) -> bool:
+    """Whether a node adds signals: ``0 + x``, as Python's `sum` begins, has but one."""
+    return flow.names[maker] == "add" and len(flow.signals[maker]) > 1
 
 
 def _joins_in(flow: Flow, join: Join, before: Found, arm: int) -> bool:
