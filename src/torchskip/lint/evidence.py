@@ -98,7 +98,8 @@ class Evidence:
 
     @contextmanager
     def _watched(self, recorder: Recorder) -> Iterator[None]:
-        with self._names, Floats(recorder) as self._floats:
+        # The inner mode looks first, and the outer one sees what it asks of tensors meanwhile.
+        with Floats(recorder) as self._floats, self._names:
             yield
 
     def _pass(self, name: str, shapes: Shapes, training: bool = False) -> Pass:

@@ -131,13 +131,15 @@ def _resizes(evidence: Evidence) -> bool:
 
 def _doubled(evidence: Evidence) -> Iterator[Shapes]:
     """The doubled size where an arm is cut, padded or resized: by numbers of the example, maybe."""
-    flow = evidence.eval.flow
-    for skip in evidence.eval.skips:
-        for arm in skip.arms:
-            for node in flow.nodes_between(skip.split, arm.values[-1]):
-                if name(node) in _ADAPTIONS or role(node) == "resize":
-                    yield evidence.doubled
-                    return
+    run = evidence.eval
+    adapting = {n.index for n in run.graph.nodes if name(n) in _ADAPTIONS or role(n) == "resize"}
+    ways = (
+        run.flow.nodes_between(skip.split, arm.values[-1])
+        for skip in (run.skips if adapting else ())
+        for arm in skip.arms
+    )
+    if any(node.index in adapting for way in ways for node in way):
+        yield evidence.doubled
 
 
 def _adapts(flow: Flow, node: Node) -> bool:
