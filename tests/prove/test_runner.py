@@ -279,6 +279,19 @@ if __name__ == "__main__":
     main(Path(sys.argv[1]), 2)
 """
 
+STOPPED = """
+import os, signal
+
+step = Training._step
+
+def stopping(self):
+    if len(self.steps) == 6 and self.fabric.is_global_zero:
+        os.kill(os.getppid(), signal.SIGTERM)
+    return step(self)
+
+Training._step = stopping
+"""
+
 
 def test_two_processes_get_the_numbers_of_one(tmp_path):
     """Batch statistics are each process's own, so this network normalises by groups."""
@@ -305,6 +318,20 @@ def test_two_processes_get_the_numbers_of_one(tmp_path):
         assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-5)
         assert ours["correct"] == theirs["correct"]
     assert first["test_accuracy"] == second["test_accuracy"]
+
+
+@pytest.mark.slow
+def test_two_processes_whose_parent_is_terminated_save_and_say_so(tmp_path):
+    script = tmp_path / "stopped.py"
+    script.write_text(TWO.replace("def main", STOPPED + "\ndef main"))
+    code, text = process(script, tmp_path / "out")
+    assert code != 0
+    assert "KeyboardInterrupt: plain-3-seed-0 was stopped and saved at step" in text
+    saved = sorted(path.name for path in tmp_path.rglob("*.ckpt"))[-1]
+    assert f"step {int(saved[5:14])} of 20" in text
+    code, text = process(script, tmp_path / "out")  # and what it refuses comes without a traceback
+    assert "TrainingError: " in text.splitlines()[-2]
+    assert "holds the runs of an earlier comparison" in text.splitlines()[-2]
 
 
 @pytest.mark.parametrize(

@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
-from functools import partial
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from torchskip import data
 from torchskip.data import Images
-from torchskip.errors import ArgumentError, TrainingError
-from torchskip.prove.anatomy import dissect, first_signals
-from torchskip.prove.batches import Batches, own_randomness
+from torchskip.errors import ArgumentError, TorchskipError, TrainingError
+from torchskip.prove.batches import own_randomness
 from torchskip.prove.environment import command_line, environment
 from torchskip.prove.experiment import Experiment
 from torchskip.prove.fabric import make_fabric
 from torchskip.prove.given import Factory, GivenTwins, construct, name_of
-from torchskip.prove.interrupt import Interrupt, deferred
-from torchskip.prove.joined import Joined, left_out
+from torchskip.prove.interrupt import passed_on
+from torchskip.prove.joined import left_out
 from torchskip.prove.portraits import portraits
-from torchskip.prove.progress import Bars, bars
-from torchskip.prove.records import Comparison, Run, to_json
+from torchskip.prove.records import Comparison
 from torchskip.prove.report import write_report
 from torchskip.prove.shrink import shrink
-from torchskip.prove.store import RunStore
 from torchskip.prove.suit import suit
-from torchskip.prove.train import Training
 from torchskip.prove.twins import CifarTwins, Twins
+from torchskip.prove.work import Work, outcome
 from torchskip.spec import SpecFactory
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
     from rich.console import Console
 
 __all__ = ["compare"]
@@ -132,20 +123,19 @@ def compare(
     )
     alone = experiment.devices * experiment.nodes == 1
     with TemporaryDirectory() as directory:
-        handed = Path(directory, "runs.json")
-        fabric.launch(
-            partial(
-                _train_all,
-                experiment=experiment,
-                images=images,
-                twins=twins,
-                depths=depths,
-                console=console if alone else None,  # it cannot be sent to another process
-                show=console is not None,
-                handed=handed,
-            )
-        )
-        runs = tuple(map(Run.from_record, json.loads(handed.read_text("utf-8"))))
+        handed = Path(directory, "outcome.json")
+        shown = console if alone else None
+        work = Work(experiment, images, twins, depths, shown, console is not None, handed)
+        try:
+            with nullcontext() if alone else passed_on():
+                fabric.launch(work)
+        except TorchskipError:
+            raise
+        except Exception:
+            if handed.exists():  # another process says why in words of its own
+                outcome(handed)
+            raise
+        runs = outcome(handed)
     comparison = Comparison(
         runs=runs,
         plan=experiment.plan,
@@ -160,107 +150,6 @@ def compare(
     if fabric.is_global_zero:
         write_report(comparison, experiment.out, drawn)
     return comparison
-
-
-def _train_all(
-    fabric: Fabric,
-    experiment: Experiment,
-    images: Images,
-    twins: Twins,
-    depths: tuple[int, ...],
-    console: Console | None,
-    show: bool,
-    handed: Path,
-) -> None:
-    """Run in every process, write and show in the first; hand the runs on as JSON in a file.
-
-    Fabric would return them through a pipe that it reads when the processes have ended, and they
-    do not end while the pipe, of 64 KiB, is full.
-    """
-    if fabric.is_global_zero and not experiment.resume:
-        _check_empty(experiment)
-    if show and console is None and fabric.is_global_zero:
-        from rich.console import Console
-
-        console = Console()
-    shared: dict[str, Any] = {
-        "plan": asdict(experiment.plan),
-        "images": _digest(images),
-        "devices": fabric.world_size,
-    }
-    if isinstance(twins, GivenTwins):
-        shared |= {"model": name_of(twins.factory), "which": twins.which}
-    which = twins.which if isinstance(twins, GivenTwins) else None
-    runs = []
-    with own_randomness(), deferred() as interrupt, bars(console) as drawn:
-        for seed in range(experiment.first_seed, experiment.first_seed + experiment.seeds):
-            batches = Batches(
-                images,
-                experiment.plan.batch,
-                seed=seed,
-                augment=experiment.plan.augment,
-                device=fabric.device,
-                rank=fabric.global_rank,
-                world=fabric.world_size,
-            )
-            for depth in depths:
-                pair = twins(depth, seed)
-                for network, model in pair.items():
-                    name = f"{network}-{depth}-seed-{seed}" if depth else f"{network}-seed-{seed}"
-                    facts = {"network": network, "depth": depth, "seed": seed, **shared}
-                    facts["weights"] = _shapes(model)
-                    store = RunStore(experiment.out / name, facts)
-                    run = fabric.broadcast(store.finished() if fabric.is_global_zero else None)
-                    if run is None:
-                        training = Training(
-                            fabric, model, batches, experiment.plan, classes=len(images.classes)
-                        )
-                        variances = first_signals(training)
-                        _train(experiment, training, store, drawn, interrupt, name)
-                        run = training.run(network, depth)
-                        if fabric.is_global_zero:
-                            if depth == max(depths) and seed == experiment.first_seed:
-                                x, _ = batches.sample("test", 2)
-                                joined = Joined.of(pair, network, training.network, which, x)
-                                run = replace(run, anatomy=dissect(training, joined, variances))
-                            store.finish(training, run)
-                    runs.append(run)
-    if fabric.world_size > 1:  # a process that exits inside the group can hang the others
-        fabric.barrier()
-        torch.distributed.destroy_process_group()
-    if fabric.local_rank == 0:
-        handed.write_text(to_json([asdict(run) for run in runs]), "utf-8")
-
-
-def _train(
-    experiment: Experiment,
-    training: Training,
-    store: RunStore,
-    drawn: Bars,
-    interrupt: Interrupt,
-    name: str,
-) -> None:
-    """Take a training to its end, from its last checkpoint if there is one."""
-    fabric = training.fabric
-    state = fabric.broadcast(store.checkpoints.load() if fabric.is_global_zero else None)
-    if state is not None:
-        training.restore(state)
-    drawn.show(name, training)
-    while training.status is None and training.advance():
-        drawn.show(name, training)
-        done = len(training.steps)
-        asked = torch.tensor(float(interrupt.asked), device=fabric.device)
-        stop = bool(fabric.all_reduce(asked, reduce_op="sum"))
-        if stop or done % experiment.checkpoint_every == 0 or done % len(training.batches) == 0:
-            state = training.state()
-            if fabric.is_global_zero:
-                store.save(training, state)
-        if stop:
-            raise KeyboardInterrupt(
-                f"{name} was stopped and saved at step {done} of {training.total}; "
-                "go on with resume=True (--resume)"
-            )
-    drawn.show(name, training)
 
 
 def _named(which: str | Sequence[str] | None) -> tuple[str, ...] | None:
@@ -278,24 +167,3 @@ def _check_own(experiment: Experiment) -> None:
                 f"{option.name}={given} is for the built-in networks, and a model is given\n"
                 f"  mend: leave out {option.name}"
             )
-
-
-def _check_empty(experiment: Experiment) -> None:
-    if any(experiment.out.glob("*-seed-*")):
-        raise TrainingError(
-            f"{experiment.out} holds the runs of an earlier comparison\n"
-            "  mend: resume=True (--resume) goes on with them; or choose another directory (--out)"
-        )
-
-
-def _digest(images: Images) -> str:
-    digest = hashlib.sha256()
-    for tensor in (images.train, images.train_labels, images.test, images.test_labels):
-        digest.update(repr(tuple(tensor.shape)).encode())
-        digest.update(tensor.contiguous().numpy().data)
-    return digest.hexdigest()[:16]
-
-
-def _shapes(model: nn.Module) -> str:
-    shapes: Mapping[str, Any] = {name: tuple(t.shape) for name, t in model.state_dict().items()}
-    return hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]
