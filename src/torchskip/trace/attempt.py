@@ -154,14 +154,16 @@ def _numbered(failure: Failure, last: int) -> Failure:
     return failure if failure.node is None else replace(failure, node=last)
 
 
-def _names(tensors: list[tuple[str, torch.Tensor]], stand_ins: StandIns) -> dict[int, str]:
+def _names(
+    tensors: list[tuple[str, torch.Tensor]], stand_ins: StandIns
+) -> dict[int, tuple[str, ...]]:
     """Return the names by identity, stand-ins included; the first name of a shared one wins."""
-    names: dict[int, str] = {}
+    names: dict[int, tuple[str, ...]] = {}
     for name, tensor in tensors:
-        names.setdefault(id(tensor), name)
+        only = names.setdefault(id(tensor), (name,))
         other = stand_ins.known(tensor)
         if other is not None:
-            names.setdefault(id(other), name)
+            names.setdefault(id(other), only)
     return names
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from torchskip.trace.locate import Calls, failing_spot, user_code
 from torchskip.trace.schema import plain
-from torchskip.trace.tape import Draft
+from torchskip.trace.tape import Draft, constant
 from torchskip.trace.values import Values
 
 __all__ = ["failing_call"]
@@ -48,7 +48,7 @@ def failing_call(error: BaseException, values: Values, calls: Calls) -> Draft | 
             continue
         value = values.before(item)
         if value is None:
-            draft.constants.append((name, tuple(item.shape), item.dtype, values.origin(item)))
+            draft.constants.append(constant(name, item, values.origin(item)))
         else:
             draft.inputs.append((name, value))
     draft.arguments = tuple(plain_arguments)

@@ -16,6 +16,8 @@ from torchskip.trace.tape import Tape, dtype_name
 
 __all__ = ["modules", "named", "parameters"]
 
+_SETTINGS = (bool, int, float, str, type(None))
+
 
 def named(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield every parameter and buffer under each of its names, compilers' wrappers left out."""
@@ -51,24 +53,26 @@ def _definition(module: nn.Module) -> Source | None:
 
 def _attributes(module: nn.Module) -> tuple[tuple[str, object], ...]:
     return tuple(
-        (name, plain(item))
-        for name, item in module.__dict__.items()
-        if name[0] != "_" and name != "training" and _is_setting(item)
+        [
+            (name, plain(item))
+            for name, item in module.__dict__.items()
+            if name[0] != "_" and name != "training" and _is_setting(item)
+        ]
     )
 
 
 def _is_setting(item: Any) -> bool:
     if isinstance(item, (list, tuple)):
         return len(item) <= 8 and all(map(_is_setting, item))
-    return item is None or isinstance(item, (bool, int, float, str))
+    return isinstance(item, _SETTINGS)
 
 
 def parameters(tensors: list[tuple[str, torch.Tensor]], tape: Tape) -> tuple[Parameter, ...]:
     """Return the parameters, then the buffers, with the nodes that read them."""
     readers: dict[str, list[int]] = {}
     for draft in tape.nodes:
-        for _, _, _, names in draft.constants:
-            for name in names:
+        for constant in draft.constants:
+            for name in constant.names:
                 nodes = readers.setdefault(name, [])
                 if not nodes or nodes[-1] != draft.index:
                     nodes.append(draft.index)
@@ -82,7 +86,7 @@ def parameters(tensors: list[tuple[str, torch.Tensor]], tape: Tape) -> tuple[Par
                 name=name,
                 shape=() if lazy else tuple(tensor.shape),
                 dtype=dtype_name(tensor.dtype),
-                buffer=not isinstance(tensor, nn.Parameter),
+                buffer=type(tensor) is not nn.Parameter and not isinstance(tensor, nn.Parameter),
                 readers=tuple(readers.get(first[id(tensor)], ())),
                 requires_grad=tensor.requires_grad,
             )

@@ -10,9 +10,8 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import CodeType, FrameType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -41,15 +40,15 @@ _STDLIB = sysconfig.get_path("stdlib") + os.sep
 # Tensor notations: the line that a reader looks for is the one that calls them.
 _NOTATIONS = tuple(f"{os.sep}{n}{os.sep}" for n in ("einops", "opt_einsum", "functorch"))
 
-_is_user: dict[CodeType, bool] = {}
+_is_user: dict[str, bool] = {}
 _sources: dict[tuple[str, Spot], Source] = {}
 
 
 def user_code(code: CodeType) -> bool:
     """Whether `code` belongs neither to torch nor to the standard library nor to the tracer."""
-    known = _is_user.get(code)
+    file = code.co_filename
+    known = _is_user.get(file)
     if known is None:
-        file = code.co_filename
         library = file.startswith((_TORCH, _HERE, *_MODES, "<frozen")) or (
             file.startswith(_STDLIB) and "site-packages" not in file
         )
@@ -57,7 +56,7 @@ def user_code(code: CodeType) -> bool:
         generated = file.startswith("<") and not file.startswith(("<eval_with_key>", "<stdin>"))
         generated = generated and not file.startswith(("<ipython", "<string>", "<doctest"))
         notation = any(n in file for n in _NOTATIONS)
-        known = _is_user[code] = not (library or generated or notation)
+        known = _is_user[file] = not (library or generated or notation)
     return known
 
 
@@ -71,10 +70,8 @@ def _users(frame: FrameType | None) -> FrameType | None:
     """Return the innermost frame of the user's code, from `frame` outwards."""
     while frame is not None:
         code = frame.f_code
-        known = _is_user.get(code)
-        if known is None:
-            known = user_code(code)
-        if known:
+        known = _is_user.get(code.co_filename)
+        if known or (known is None and user_code(code)):
             return frame
         if code.co_filename == _BOTTOM:  # what called the tracer is not the model
             return None
@@ -124,8 +121,7 @@ def _read(code: CodeType, offset: int, line: int) -> Source:
     return Source(code.co_filename, line, function, text, last, left, right)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One running module: its dotted path, type and the how-manieth call it is."""
 
     path: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -11,14 +12,18 @@ from torch.multiprocessing.reductions import StorageWeakRef
 __all__ = ["Extent", "Memories", "Memory", "extent"]
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """The bytes that a tensor reaches in its storage: start, and size and stride per axis."""
+class Extent(NamedTuple):
+    """The bytes that a tensor reaches in its storage: sizes, and strides in items per axis."""
 
-    start: int
+    offset: int  # in items
     sizes: tuple[int, ...]
     strides: tuple[int, ...]
-    item: int
+    item: int  # bytes
+
+    @property
+    def start(self) -> int:
+        """The first byte."""
+        return self.offset * self.item
 
     @property
     def end(self) -> int:
@@ -26,7 +31,7 @@ class Extent:
         if 0 in self.sizes:
             return self.start
         reach = sum((n - 1) * s for n, s in zip(self.sizes, self.strides, strict=True))
-        return self.start + reach + self.item
+        return self.start + (reach + 1) * self.item
 
     @property
     def dense(self) -> bool:
@@ -61,12 +66,12 @@ class Extent:
         the grid runs over into the next.
         """
         ours, theirs = self._axes(), other._axes()
-        strides = sorted({*ours, *theirs, self.item}, reverse=True)
-        if not ours or not theirs or self.item != other.item or strides[-1] < self.item:
+        strides = sorted({*ours, *theirs, 1}, reverse=True)
+        if not ours or not theirs or self.item != other.item or strides[-1] < 1:
             return None
-        for origin in (0, min(self.start, other.start)):
+        for origin in (0, min(self.offset, other.offset)):
             boxes, room, fits = [], None, True
-            rest, remains = self.start - origin, other.start - origin
+            rest, remains = self.offset - origin, other.offset - origin
             for stride in strides:
                 (a, rest), (b, remains) = divmod(rest, stride), divmod(remains, stride)
                 n, m = ours.get(stride, 1), theirs.get(stride, 1)
@@ -79,7 +84,7 @@ class Extent:
 
     def _axes(self) -> dict[int, int]:
         """Return the size by stride; nothing where two axes have one stride."""
-        axes = {self.item: 1}
+        axes = {1: 1}
         for stride, size in zip(self.strides, self.sizes, strict=True):
             if size != 1 and axes.get(stride, 1) != 1:
                 return {}
@@ -89,13 +94,8 @@ class Extent:
 
 def extent(tensor: torch.Tensor) -> Extent:
     """Return what `tensor` reaches in its storage."""
-    item = tensor.element_size()
-    return Extent(
-        int(tensor.storage_offset()) * item,
-        tuple(tensor.shape),
-        tuple(s * item for s in tensor.stride()),
-        item,
-    )
+    offset = int(tensor.storage_offset())
+    return Extent(offset, tensor.shape, tensor.stride(), tensor.element_size())
 
 
 @dataclass(slots=True)
@@ -131,7 +131,7 @@ class Memories:
     def __init__(self) -> None:
         self._known: dict[int, Memory] = {}
         self._fresh: set[int] = set()
-        self._references: list[StorageWeakRef] = []
+        self._references: dict[int, StorageWeakRef] = {}
         self._count = itertools.count()
 
     def find(self, tensor: torch.Tensor) -> Memory | None:
@@ -140,30 +140,39 @@ class Memories:
 
     def of(self, tensor: torch.Tensor) -> Memory:
         """Return the memory of `tensor`, a new one when its storage is not known."""
-        storage = tensor.untyped_storage()
-        memory = self._known.get(storage._cdata)
-        if memory is None:
-            memory = self._known[storage._cdata] = Memory(next(self._count))
-            self._references.append(StorageWeakRef(storage))  # type: ignore[no-untyped-call]
-        return memory
+        return self._at(self._keep(tensor))
+
+    def born(self, tensor: torch.Tensor) -> Memory:
+        """Return the memory of `tensor`, allocated by the forward pass itself."""
+        address = self._keep(tensor)
+        self._fresh.add(address)
+        return self._at(address)
 
     def join(self, tensor: torch.Tensor, memory: Memory) -> None:
         """Let the storage of `tensor` stand for `memory` too."""
-        storage = tensor.untyped_storage()
-        if storage._cdata not in self._known:
-            self._known[storage._cdata] = memory
-            self._references.append(StorageWeakRef(storage))  # type: ignore[no-untyped-call]
+        self._known.setdefault(self._keep(tensor), memory)
 
     def made(self, tensor: torch.Tensor) -> None:
         """Note that the forward pass itself allocated the storage of `tensor`."""
-        storage = tensor.untyped_storage()
-        if storage._cdata not in self._fresh:
-            self._fresh.add(storage._cdata)
-            self._references.append(StorageWeakRef(storage))  # type: ignore[no-untyped-call]
+        self._fresh.add(self._keep(tensor))
 
     def foreign(self, tensor: torch.Tensor) -> bool:
         """Whether `tensor` lives in memory from before the forward pass."""
         return _address(tensor) not in self._fresh
+
+    def _at(self, address: int) -> Memory:
+        memory = self._known.get(address)
+        if memory is None:
+            memory = self._known[address] = Memory(next(self._count))
+        return memory
+
+    def _keep(self, tensor: torch.Tensor) -> int:
+        """Keep the address of a tensor's storage from being used twice, and return it."""
+        storage = tensor.untyped_storage()
+        address: int = storage._cdata
+        if address not in self._references:
+            self._references[address] = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
+        return address
 
 
 def _address(tensor: torch.Tensor) -> int:

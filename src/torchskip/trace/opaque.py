@@ -41,15 +41,17 @@ def opaque(recorder: Recorder) -> Iterator[None]:
         return bool(recorder.paused) or threading.get_ident() != owner
 
     def layer(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        def run() -> Any:
-            return module._call_impl(*args, **kwargs)  # type: ignore[no-untyped-call]
-
         if not isinstance(module, _LAYERS) or recorder.paused or not _is_torchs(module):
-            return run()
+            return module._call_impl(*args, **kwargs)  # type: ignore[no-untyped-call]
         draft = Draft(f"module.{type(module).__name__}", [], recorder.calls.stack[-1], here())
         code = type(module).forward.__code__
         given = dict(zip(code.co_varnames[1 : code.co_argcount], args, strict=False)) | kwargs
-        return recorder.as_one(draft, list(leaves(given)), list(module.named_parameters()), run)
+        return recorder.as_one(
+            draft,
+            list(leaves(given)),
+            list(module.named_parameters()),
+            lambda: module._call_impl(*args, **kwargs),  # type: ignore[no-untyped-call]
+        )
 
     fused = nn.functional.scaled_dot_product_attention
 

@@ -14,7 +14,7 @@ from torchskip.trace.memory import extent
 from torchskip.trace.redirect import Places, Redirect
 from torchskip.trace.schema import Plan, plain, plan
 from torchskip.trace.standin import StandIns
-from torchskip.trace.tape import Draft, Tape
+from torchskip.trace.tape import Draft, Tape, constant
 from torchskip.trace.tree import leaves
 from torchskip.trace.values import Values
 from torchskip.trace.verdict import verdict
@@ -27,7 +27,9 @@ _COPY = torch.ops.aten.copy_.default
 class Recorder(TorchDispatchMode):
     """Sees every operation of this thread and writes down those that depend on the input."""
 
-    def __init__(self, calls: Calls, stand_ins: StandIns, names: dict[int, str]) -> None:
+    def __init__(
+        self, calls: Calls, stand_ins: StandIns, names: dict[int, tuple[str, ...]]
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.calls = calls
         self.tape = Tape()
@@ -112,7 +114,7 @@ class Recorder(TorchDispatchMode):
         draft.grad = torch.is_grad_enabled()
         constants = [(place, tensor) for place, tensor, value in held if value is None]
         constants += parameters
-        draft.constants = [self._describe(place, tensor) for place, tensor in constants]
+        draft.constants = [constant(p, t, self.values.origin(t)) for p, t in constants]
         draft.learns = any(tensor.requires_grad for _, tensor in constants)
         self.paused += 1
         try:
@@ -154,23 +156,22 @@ class Recorder(TorchDispatchMode):
         draft = Draft(scheme.op, inputs, *self.calls.now())
         draft.grad = torch.is_grad_enabled()
         draft.inplace = bool(scheme.writes)
-        draft.view = not scheme.writes and any(scheme.views)
+        draft.view = scheme.view
         constants = [
             (place, t) for place, t in tensors if id(t) not in held and place not in scheme.unread
         ]
-        draft.constants = [self._describe(place, t) for place, t in constants]
+        draft.constants = [constant(place, t, self.values.origin(t)) for place, t in constants]
         draft.learns = any(t.requires_grad for _, t in constants)
         given = dict(zip(scheme.names, args, strict=False)) | kwargs
         busy = {place.partition("[")[0] for place, _ in tensors}
         draft.arguments = tuple(
-            (name, plain(given[name]) if name in given else default)
-            for name, default in scheme.defaults
-            if name not in busy
+            [
+                (name, plain(given[name])) if name in given else (name, default)
+                for name, default in scheme.defaults
+                if name not in busy
+            ]
         )
         return draft
-
-    def _describe(self, place: str, tensor: torch.Tensor) -> tuple[str, Any, Any, tuple[str, ...]]:
-        return place, tuple(tensor.shape), tensor.dtype, self.values.origin(tensor)
 
     def _constant(self, tensors: Places, result: Any) -> None:
         """Hand the names of parameters on to what is computed from them."""
@@ -194,13 +195,10 @@ class Recorder(TorchDispatchMode):
     ) -> None:
         """Give new versions to what was written and values to what came out."""
         node = self.tape.node(draft)
-        done: set[int] = set()
-        for place, tensor in tensors:
-            if (place in scheme.writes or place.partition("[")[0] in scheme.writes) and (
-                id(tensor) not in done
-            ):
-                done.add(id(tensor))
-                self.values.written(tensor, node, held.get(id(tensor)))
+        if scheme.writes:
+            written = [t for place, t in tensors if place.partition("[")[0] in scheme.writes]
+            for key, tensor in {id(t): t for t in written}.items():
+                self.values.written(tensor, node, held.get(key))
         if not draft.inputs:
             return
         places = dict(tensors)
@@ -241,13 +239,14 @@ def _flat(result: Any) -> Iterable[torch.Tensor]:
 
 
 def _tensors(scheme: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Places:
-    """Return every tensor argument with its place, in the order of the call."""
+    """Return every tensor argument with its place, in the order of the schema."""
     found: Places = []
-    for name, item in (*zip(scheme.names, args, strict=False), *kwargs.items()):
+    for i, name in scheme.tensors:
+        item = args[i] if i < len(args) else kwargs.get(name)
         if isinstance(item, torch.Tensor):
             found.append((name, item))
         elif isinstance(item, (list, tuple)):
             found.extend(
-                (f"{name}[{i}]", t) for i, t in enumerate(item) if isinstance(t, torch.Tensor)
+                [(f"{name}[{i}]", t) for i, t in enumerate(item) if isinstance(t, torch.Tensor)]
             )
     return found

@@ -48,7 +48,7 @@ class Redirect:
                     swaps[id(tensor)] = self._stand_in(tensor, bool(scheme.touched))
                     if place in scheme.touched:
                         self._keep_version(tensor)
-        elif rung != "fake":
+        elif strangers or rung == "real":
             for place, tensor in tensors:
                 copy = None if tensor.is_meta else self._copy(tensor, place in scheme.touched)
                 if copy is not None:

@@ -29,6 +29,14 @@ _DEPTH = 3  # containers and objects inside a module's attributes that are follo
 _SCRIPT = torch.jit.ScriptModule
 
 
+class _Plain(dict[type, bool]):
+    """Whether objects of a type are left alone; asked once, some of torch's types are slow."""
+
+    def __missing__(self, kind: type) -> bool:
+        self[kind] = found = issubclass(kind, _PLAIN)
+        return found
+
+
 class Snapshot:
     """The state of every module, and of the containers and plain objects in its attributes.
 
@@ -41,7 +49,9 @@ class Snapshot:
         self._mappings: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
         self._empty: list[dict[Any, Any]] = []
         self._sequences: list[tuple[Any, list[Any]]] = []
+        self._held: list[tuple[dict[str, Any], str, torch.Tensor]] = []
         self._sets: list[tuple[set[Any], set[Any]]] = []
+        self._plain = _Plain()
         self._seen = {id(module) for module in self.modules}
         for module in self.modules:
             self._object(module, _DEPTH)
@@ -71,10 +81,9 @@ class Snapshot:
             for index, item in enumerate(items):
                 if isinstance(item, torch.Tensor) and id(item) in swapped:
                     sequence[index] = swapped[id(item)]
-        for target, _, attributes in self._objects:
-            for key, item in attributes.items():
-                if isinstance(item, torch.Tensor) and id(item) in swapped:
-                    target.__dict__[key] = swapped[id(item)]
+        for attributes, key, item in self._held:
+            if id(item) in swapped:
+                attributes[key] = swapped[id(item)]
 
     def restore(self) -> None:
         """Put everything back; what did not change is not touched."""
@@ -104,13 +113,15 @@ class Snapshot:
     def _object(self, target: Any, depth: int) -> None:
         attributes = dict(target.__dict__)
         self._objects.append((target, type(target), attributes))
-        for item in attributes.values():
+        for name, item in attributes.items():
             kind = type(item)
             if kind in _ATOMS:
                 continue
             if kind in _TABLES and not item:  # most are tables of hooks, and empty
                 self._empty.append(item)
-            elif not isinstance(item, _PLAIN):
+            elif isinstance(item, torch.Tensor):
+                self._held.append((target.__dict__, name, item))
+            elif not self._plain[kind]:
                 self._visit(item, depth)
 
     def _visit(self, item: Any, depth: int) -> None:
@@ -140,7 +151,7 @@ class Snapshot:
         else:
             return
         for child in children:
-            if not isinstance(child, _PLAIN):
+            if not self._plain[type(child)]:
                 self._visit(child, depth - 1)
 
 

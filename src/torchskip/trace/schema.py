@@ -42,6 +42,7 @@ OVERWRITING = frozenset(
         "set_",
     ]
 )
+_PLAIN = frozenset({type(None), bool, int, float, str})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Plan:
 
     op: str
     names: tuple[str, ...]
-    positional: int
+    tensors: tuple[tuple[int, str], ...]  # arguments that may be tensors or lists of them
     defaults: tuple[tuple[str, object], ...]
     reads: bool  # False: only the metadata of its tensors matters
     writes: tuple[str, ...]  # arguments that get a new version
@@ -58,6 +59,7 @@ class Plan:
     touched: tuple[str, ...]  # every argument with a mutation mark, statistics included
     views: tuple[str | None, ...]  # per output: the argument whose memory it shares
     results: tuple[str | None, ...]  # per output: the argument that it is
+    view: bool  # makes no new memory
     fresh: bool  # torch's own, and its schema speaks of no memory that it shares or changes
     composite: bool  # autograd would have split it: split it too where autograd is off
 
@@ -94,7 +96,9 @@ def plan(func: OpOverload) -> Plan:
     return Plan(
         op=str(func),
         names=tuple(a.name for a in schema.arguments),
-        positional=sum(not a.kwarg_only for a in schema.arguments),
+        tensors=tuple(
+            (i, a.name) for i, a in enumerate(schema.arguments) if "Tensor" in str(a.type)
+        ),
         defaults=tuple(
             (a.name, plain(a.default_value) if a.has_default_value() else None)
             for a in schema.arguments
@@ -105,6 +109,7 @@ def plan(func: OpOverload) -> Plan:
         touched=tuple(touched),
         views=tuple(views),
         results=tuple(results),
+        view=any(views) and not writes,
         fresh=schema.name.startswith("aten::") and not (touched or viewers),
         composite=func._can_decompose(),
     )
@@ -112,7 +117,12 @@ def plan(func: OpOverload) -> Plan:
 
 def plain(value: Any) -> object:
     """Return `value` without torch in it: tuples for lists, text for dtypes and devices."""
-    if value is None or isinstance(value, (bool, int, float, complex, str)):
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if (kind is list or kind is tuple) and _PLAIN.issuperset(map(type, value)):
+        return tuple(value)
+    if isinstance(value, (bool, int, float, complex, str)):
         return value
     if isinstance(value, (list, tuple)):
         return tuple(plain(v) for v in value)

@@ -53,7 +53,7 @@ class StandIns:
         if self.inside(tensor):
             return tensor
         known = self.known(tensor)
-        return self.keep(tensor, self._make(tensor.detach())) if known is None else known
+        return self.keep(tensor, self._make(tensor)) if known is None else known
 
     def parameter(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return the stand-in of a parameter; on the real rung it shares its memory."""
@@ -70,7 +70,7 @@ class StandIns:
             if type(tensor) is nn.Parameter:
                 other = nn.Parameter(tensor.data, requires_grad=tensor.requires_grad)
         elif type(tensor) is nn.Parameter or not tensor.is_meta:
-            made = self._make(tensor.detach())
+            made = self._make(tensor)
             other = nn.Parameter(made, requires_grad=tensor.requires_grad)
         if other is not tensor and tensor.__dict__:
             other.__dict__.update(tensor.__dict__)
@@ -91,7 +91,7 @@ class StandIns:
             self.rung == "meta" and tensor.numel() <= limit and not tensor.is_meta
         ):
             return self.keep(tensor, tensor.detach().clone())
-        return self.keep(tensor, self._make(tensor.detach()))
+        return self.keep(tensor, self._make(tensor))
 
     def example(self, tensor: torch.Tensor, gradient: bool, device: torch.device | None) -> Any:
         """Return the stand-in of a model input.
@@ -107,14 +107,14 @@ class StandIns:
             if device is not None:
                 leaf = leaf.to(device)
         else:
-            leaf = self._make(tensor.detach())
+            leaf = self._make(tensor)
         if gradient and (leaf.is_floating_point() or leaf.is_complex()):
             leaf = leaf.requires_grad_().clone()
         return self.keep(tensor, leaf)
 
     def _make(self, tensor: torch.Tensor) -> torch.Tensor:
         if self.mode is not None:
-            return self.mode.from_tensor(tensor)
+            return self.mode.from_tensor(tensor.detach())
         if tensor.layout is torch.strided and not tensor.is_quantized:
             if tensor.storage_offset():  # an alias is told by where it starts
                 end = extent(tensor).end // tensor.element_size()
@@ -123,4 +123,4 @@ class StandIns:
             return torch.empty_strided(
                 tensor.size(), tensor.stride(), dtype=tensor.dtype, device="meta"
             )
-        return tensor.to("meta")
+        return tensor.detach().to("meta")

@@ -9,7 +9,7 @@ import torch
 from torchskip.graph import Constant, Node, Value
 from torchskip.trace.locate import Call, Spot, source
 
-__all__ = ["Draft", "Tape"]
+__all__ = ["Draft", "Tape", "constant", "dtype_name"]
 
 
 class Draft:
@@ -30,7 +30,7 @@ class Draft:
         self.index = -1
         self.outputs: list[int] = []
         self.arguments: tuple[tuple[str, object], ...] = ()
-        self.constants: list[tuple[str, tuple[int, ...], torch.dtype, tuple[str, ...]]] = []
+        self.constants: list[Constant] = []
         self.inplace = False
         self.view = False  # makes no new memory
         self.grad = True
@@ -141,15 +141,15 @@ class Tape:
 
         Autograd makes detached ones to save results, and slice assignment leaves some behind.
         """
-        used = set(self.outputs)
+        used: set[int | None] = set(self.outputs)
         lost: set[int | None] = set()
         for draft in reversed(self.nodes):
             if draft.view and draft.outputs and used.isdisjoint(draft.outputs):
                 lost.update(draft.outputs)
                 draft.index = -1
             else:
-                used.update(value for _, value in draft.inputs)
-                used.update(e for v in draft.outputs if (e := self.entries[v].base) is not None)
+                used.update([value for _, value in draft.inputs])
+                used.update([self.entries[v].base for v in draft.outputs])
         if not lost:
             return
         values: dict[Any, Any] = {None: None}
@@ -196,24 +196,27 @@ def _node(draft: Draft) -> Node:
     return Node(
         index=draft.index,
         op=draft.op,
-        inputs=tuple(value for _, value in draft.inputs),
+        inputs=tuple([value for _, value in draft.inputs]),
         outputs=tuple(draft.outputs),
         module=draft.call.path,
         module_type=draft.call.type,
         call=draft.call.number,
         arguments=draft.arguments,
-        constants=tuple(
-            Constant(place, shape, dtype_name(dtype), names[0] if len(names) == 1 else "", names)
-            for place, shape, dtype, names in draft.constants
-        ),
+        constants=tuple(draft.constants),
         source=source(draft.spot),
         inplace=draft.inplace,
         grad=draft.grad,
-        places=tuple(place for place, _ in draft.inputs),
+        places=tuple([place for place, _ in draft.inputs]),
     )
 
 
 _dtype_names: dict[Any, str] = {}
+
+
+def constant(place: str, tensor: torch.Tensor, names: tuple[str, ...]) -> Constant:
+    """Describe a tensor argument that derives from the parameters `names` alone."""
+    only = names[0] if len(names) == 1 else ""
+    return Constant(place, tuple(tensor.shape), dtype_name(tensor.dtype), only, names)
 
 
 def dtype_name(dtype: torch.dtype) -> str:

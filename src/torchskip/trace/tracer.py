@@ -86,9 +86,9 @@ def _ladder(attempt: Attempt) -> Graph:
     rungs: list[Rung] = ["meta", "fake", "real"]
     if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
         rungs.remove("meta")
-    if attempt.without_data:
-        rungs.remove("real")
     for rung in rungs:
+        if rung == "real" and attempt.without_data:
+            break
         graph = _either_way(attempt, rung)
         failure = graph.failure
         graph = replace(graph, attempts=(*failures, *graph.attempts))

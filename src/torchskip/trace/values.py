@@ -30,11 +30,11 @@ class Values:
     it: a `_Track` for a value, a tuple of parameter names for a constant.
     """
 
-    def __init__(self, tape: Tape, calls: Calls, names: dict[int, str]) -> None:
+    def __init__(self, tape: Tape, calls: Calls, names: dict[int, tuple[str, ...]]) -> None:
         self.tape = tape
         self.memories = Memories()
         self._calls = calls
-        self._names = names  # of parameters and buffers, by the tensor's identity
+        self._names = names  # of each parameter and buffer, by the tensor's identity
         self._marked: list[torch.Tensor] = []
 
     def of(self, tensor: torch.Tensor) -> int | None:
@@ -56,9 +56,9 @@ class Values:
 
     def origin(self, tensor: torch.Tensor) -> tuple[str, ...]:
         """Return the names of the parameters and buffers that a constant derives from."""
-        name = self._names.get(id(tensor))
-        if name is not None:
-            return (name,)
+        names = self._names.get(id(tensor))
+        if names is not None:
+            return names
         held = getattr(tensor, "_torchskip", None)
         return held if type(held) is tuple else ()
 
@@ -97,8 +97,7 @@ class Values:
             tensor.__dict__.pop("_torchskip", None)
 
     def _new(self, tensor: torch.Tensor, node: int | None, name: str = "") -> int:
-        self.memories.made(tensor)
-        memory = self.memories.of(tensor)
+        memory = self.memories.born(tensor)
         value = self.tape.value(tensor, node, memory.index, name=name)
         memory.writes.append((value, extent(tensor)))
         self._hold(tensor, value, memory)
