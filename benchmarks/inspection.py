@@ -1,14 +1,16 @@
 """Cost of tracing and finding against a real forward pass, and its growth with the model.
 
 Each round runs every side once, one after the other, so that a slow moment of the machine hits
-all; the table gives medians with minimum and maximum, and ratios of medians. torchview and
-torchlens join when they are installed. Writes the raw seconds to
+all, and each begins without garbage of the one before; the table gives medians with minimum and
+maximum, and ratios of medians. timm's model, torchview and torchlens join when they are
+installed. Writes the raw seconds to
 ``benchmarks/results/inspection.json`` (or the path given).
 
     python benchmarks/inspection.py
 """
 
 import copy
+import gc
 import importlib.util
 import json
 import platform
@@ -49,6 +51,7 @@ def stack(blocks: int, channels: int = 16) -> nn.Module:
 
 
 def seconds(call: Callable[[], object]) -> float:
+    gc.collect()
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
@@ -97,6 +100,9 @@ def main(target: Path) -> None:
         "1,001 layers at 32": (stack(500), torch.randn(1, 16, 32, 32), False),
         "1,400 nodes at 32": (stack(200), torch.randn(1, 16, 32, 32), False),
     }
+    if importlib.util.find_spec("timm"):  # convolutions and attention, a thousand operations
+        hybrid = import_family("timm").create_model("maxvit_small_tf_224").eval()
+        cases["maxvit_small at 224"] = hybrid, torch.randn(1, 3, 224, 224), False
     results: dict[str, object] = {
         "machine": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from torchskip.graph import Graph, Node
 from torchskip.skips.gating import Gate, gate_of
-from torchskip.skips.ops import Role, base_name, role
+from torchskip.skips.ops import SPLITS, Role, base_name, role
 from torchskip.skips.ways import Route, Ways
 
 __all__ = ["Flow"]
@@ -33,6 +33,7 @@ class Flow:
         self.roles: list[Role] = [
             "resize" if self._gathers(node) else role(node, buffers) for node in graph.nodes
         ]
+        self.parting = [i for i, name in enumerate(self.names) if name in SPLITS or name == "slice"]
         self.producer = [v.producer for v in values]
         self.consumers: list[list[int]] = [[] for _ in values]
         for node in graph.nodes:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from torchskip.graph import Node
 
-__all__ = ["Role", "base_name", "role", "words"]
+__all__ = ["SPLITS", "Role", "base_name", "role", "words"]
 
 Role = Literal["layer", "pool", "reduce", "resize", "norm", "glue"]
 
@@ -21,6 +21,7 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+SPLITS = words("split split_with_sizes chunk unbind tensor_split unsafe_split")
 _LAYERS = words(
     """
     convolution _convolution convolution_overrideable mkldnn_convolution cudnn_convolution

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 from torchskip.graph import Node
 from torchskip.skips.flow import Flow
+from torchskip.skips.ops import SPLITS
 
 __all__ = ["Region", "chained", "channel_axes", "disjoint", "within"]
 
-_SPLITS = ("split", "split_with_sizes", "chunk", "unbind", "tensor_split", "unsafe_split")
 _NEAR = 40
 
 Region = tuple[int, int, int]  # axis, first, one past the last
@@ -30,11 +31,13 @@ def disjoint(flow: Flow, split: int, one: int, other: int) -> bool:
 
 def chained(flow: Flow, one: int, other: int) -> bool:
     """Whether `other` comes from `one` and a further group of the channels `one` came from."""
-    for n, name in enumerate(flow.names):
-        if name not in (*_SPLITS, "slice"):
-            continue
+    further = flow.signal[other] & ~flow.signal[one]
+    if not further:
+        return False
+    earliest = (further & -further).bit_length() - 1
+    first, last = (flow.producer[v] or 0 for v in (earliest, other))
+    for n in flow.parting[bisect_left(flow.parting, first) : bisect_right(flow.parting, last)]:
         node = flow.graph.nodes[n]
-        further = flow.signal[other] & ~flow.signal[one]
         parent = node.inputs[0]
         if any(further >> v & 1 for v in node.outputs) and flow.signal[one] >> parent & 1:
             mine, theirs = _regions(flow, parent, one), _regions(flow, parent, other)
@@ -65,7 +68,7 @@ def _region(flow: Flow, node: Node, place: int) -> Region | None:
     if not isinstance(given, int) or not shape:
         return None
     axis = given % len(shape)
-    if name in _SPLITS:
+    if name in SPLITS:
         sizes = [1 if name == "unbind" else flow.graph.values[v].shape[axis] for v in node.outputs]
         offset = sum(sizes[:place])
         return axis, offset, offset + sizes[place]
