@@ -18,6 +18,7 @@ __all__ = [
     "Kernel",
     "Unfoldable",
     "after",
+    "apply",
     "before",
     "compose",
     "diagonal",
@@ -88,6 +89,21 @@ class Affine:
         """
         scale, shift = self.scale.double(), self.shift.double()
         return Affine(other.scale * scale, other.scale * shift + other.shift)
+
+
+def apply(kernel: Kernel, x: Tensor) -> Tensor:
+    """Return ``kernel(x)``.
+
+    >>> apply(Kernel(torch.ones(1, 2), torch.ones(1)), torch.tensor([[3.0, 4.0]]))
+    tensor([[8.]])
+    """
+    if kernel.spatial == 0:
+        return F.linear(x, kernel.weight, kernel.bias)
+    y: Tensor = torch.ops.aten.convolution.default(
+        x, kernel.weight, kernel.bias, kernel.stride, kernel.padding, kernel.dilation,
+        kernel.transposed, kernel.output_padding, kernel.groups,
+    )  # fmt: skip
+    return y
 
 
 def after(kernel: Kernel, affine: Affine) -> Kernel:

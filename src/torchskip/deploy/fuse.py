@@ -94,7 +94,9 @@ def fuse(
         sight.captures[0][1].structure,
         samples,
         given.manner,
+        allowed,
     )
+    ways = fused.prepare(given.tensors)
     checks = [_prove(fused, name, seen, inputs, allowed) for name, seen, inputs in sight.captures]
     after = sum(
         s.kind in ("call_function", "call_module") and s.target != "extent" for s in plan.steps
@@ -105,7 +107,7 @@ def fuse(
         kept=tuple(e for e in program.events if not e.done),
         checks=tuple(checks),
         tolerance=allowed,
-        notes=(*sight.notes, *_notes(model, samples, apart)),
+        notes=(*sight.notes, *_notes(model, samples, apart), *ways),
         operators_before=before,
         operators_after=after,
         seconds=time.perf_counter() - start,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from torchskip.deploy.capture import Inputs
+from torchskip.deploy.compiled import Compiled
 from torchskip.deploy.plan import Plan, executable
 from torchskip.deploy.report import Report
 from torchskip.errors import FuseError
@@ -107,12 +108,14 @@ class FusedModel(nn.Module):
         structure: Any,
         samples: int,
         manner: tuple[Any, ...],
+        tolerance: float,
     ) -> None:
         super().__init__()
         self.manner = manner
         self.plan, self.limits, self.layouts = plan, limits, layouts
         self.structure, self.samples = structure, samples
         self.code = executable(plan)
+        self.compiled = Compiled(plan, self.code, tolerance)
         self.training = False
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -131,21 +134,27 @@ class FusedModel(nn.Module):
     def run(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Run on plain tensors, a large batch in parts, and return plain tensors."""
         with torch.no_grad():
-            batch = tensors[0].shape[0] if tensors[0].dim() else 0
-            if not self.samples or batch <= self.samples:
-                results = self.code(*tensors)
-            else:
-                parts = -(-batch // self.samples)
-                size = -(-batch // parts)
-                pieces = [
-                    self.code(*p)
-                    for p in zip(*(t.split(size) for t in tensors), strict=True)  # type: ignore[no-untyped-call]
-                ]
-                results = [torch.cat(column) for column in zip(*pieces, strict=True)]
+            parts = [self.compiled(*part) for part in self._parts(tensors)]
+            results = parts[0] if len(parts) == 1 else map(torch.cat, zip(*parts, strict=True))
             return tuple(
                 r if layout.format is None else r.contiguous(memory_format=layout.format)
                 for r, layout in zip(results, self.layouts, strict=True)
             )
+
+    def prepare(self, tensors: Sequence[Tensor]) -> list[str]:
+        """Compile for the sizes that `tensors` go through in; say what came of it."""
+        kinds = {part[0].shape: part for part in self._parts(tensors)}
+        return [self.compiled.prepare(part) for part in kinds.values()]
+
+    def _parts(self, tensors: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+        batch = tensors[0].shape[0] if tensors[0].dim() else 0
+        if not self.samples or batch <= self.samples:
+            return [tuple(tensors)]
+        count = -(-batch // self.samples)
+        # Parts of one size need one compiled function: a few more of them do no harm.
+        even = [n for n in range(count, 2 * count) if batch % n == 0]
+        size = -(-batch // (even[0] if even else count))
+        return list(zip(*(t.split(size) for t in tensors), strict=True))  # type: ignore[no-untyped-call]
 
     def train(self, mode: bool = True) -> FusedModel:
         """Stay in eval mode; raise `FuseError` for training mode."""
@@ -169,11 +178,13 @@ class FusedModel(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         state["_modules"] = {}
+        state["compiled"] = self.compiled.tolerance, self.compiled.met
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         self.code = executable(self.plan)
+        self.compiled = Compiled(self.plan, self.code, *state["compiled"])
 
     def __repr__(self) -> str:
         return f"FusedModel of {self.report}" if "report" in self.__dict__ else "FusedModel"

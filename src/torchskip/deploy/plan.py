@@ -15,6 +15,7 @@ from torchskip.deploy.find import affine, kernel
 from torchskip.deploy.fold import retype
 from torchskip.deploy.kernels import Convolution, Linear
 from torchskip.deploy.program import Program, aten
+from torchskip.deploy.reuse import IN_PLACE
 from torchskip.deploy.sizes import extent
 
 __all__ = ["Plan", "Step", "executable", "lower", "record", "scale_shift", "scale_shift_"]
@@ -40,25 +41,29 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Ref:
+class Ref:
     """A node inside another's arguments."""
 
     name: str
 
 
 def _ref(node: fx.Node) -> Any:
-    return _Ref(node.name)
+    return Ref(node.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One node of the graph, in words that a pickle can keep."""
+    """One node of the graph, in words that a pickle can keep.
+
+    `overwrite`: whether nothing reads the first argument later, so that it may take the result.
+    """
 
     kind: str
     name: str
     target: str
     args: Any
     kwargs: Any
+    overwrite: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,10 +137,11 @@ def record(program: Program) -> Plan:
             kind, target = "call_module", f"{_label(node)}_{len(modules)}"
             modules[target] = _module(node)
         elif node.target is affine:
-            target = "scale_shift_" if node.meta.get("overwrite") else "scale_shift"
+            target = "scale_shift"
         elif node.target in (extent, operator.getitem):
             target = node.target.__name__
-        steps.append(Step(kind, node.name, target, _plain(args), _plain(kwargs)))
+        dead = bool(node.meta.get("overwrite"))
+        steps.append(Step(kind, node.name, target, _plain(args), _plain(kwargs), dead))
     return Plan(tuple(steps), modules, dict(program.constants))
 
 
@@ -173,7 +179,7 @@ def executable(plan: Plan) -> fx.GraphModule:
     nodes: dict[str, fx.Node] = {}
 
     def resolve(tree: Any) -> Any:
-        if isinstance(tree, _Ref):
+        if isinstance(tree, Ref):
             return nodes[tree.name]
         if isinstance(tree, dict):
             return {key: resolve(value) for key, value in tree.items()}
@@ -186,18 +192,28 @@ def executable(plan: Plan) -> fx.GraphModule:
         args, kwargs = resolve(step.args), resolve(step.kwargs)
         if step.kind == "output":
             graph.output(args[0])
-        elif step.kind == "call_function":
-            nodes[step.name] = graph.call_function(_function(step.target), args, kwargs)
         else:
-            nodes[step.name] = graph.create_node(step.kind, step.target, args, kwargs, step.name)
+            called = step.kind == "call_function"
+            target = _function(step) if called else step.target
+            nodes[step.name] = graph.create_node(step.kind, target, args, kwargs, step.name)
     root: dict[str, Any] = {**plan.modules, **plan.constants}
     return fx.GraphModule(root, graph, "Fused")
 
 
-def _function(name: str) -> Callable[..., Any]:
-    if name in _FUNCTIONS:
-        return _FUNCTIONS[name]
-    namespace, packet, overload = name.split(".")
-    found = getattr(getattr(getattr(torch.ops, namespace), packet), overload)
+def _function(step: Step) -> Callable[..., Any]:
+    """Return what a step calls: the in-place form where its first argument is dead."""
+    if step.target in _FUNCTIONS:
+        return _FUNCTIONS[f"{step.target}_" if step.overwrite else step.target]
+    operator_ = overload(step.target)
+    if not step.overwrite:
+        return operator_
+    twin: OpOverload = getattr(IN_PLACE[operator_.overloadpacket], operator_._overloadname)
+    return twin
+
+
+def overload(name: str) -> OpOverload:
+    """Return the operator that ``str`` calls `name`, as in ``"aten.relu.default"``."""
+    namespace, packet, kind = name.split(".")
+    found = getattr(getattr(getattr(torch.ops, namespace), packet), kind)
     assert isinstance(found, OpOverload)  # noqa: S101 - recorded from one
     return found

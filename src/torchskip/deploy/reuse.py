@@ -9,15 +9,16 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch._ops import OpOverload
 
 from torchskip.deploy.find import affine, kernel
 from torchskip.deploy.program import Program, aten, literal, viewing
 from torchskip.deploy.sizes import extent
 
-__all__ = ["overwrite", "peak_bytes", "samples_alone"]
+__all__ = ["IN_PLACE", "overwrite", "peak_bytes", "samples_alone"]
 
 # Their in-place forms read each element once, before writing it.
-_ELEMENTWISE = {
+IN_PLACE = {
     aten.relu: aten.relu_,
     aten.add: aten.add_,
     aten.sub: aten.sub_,
@@ -38,7 +39,10 @@ _COMMUTE = (aten.add, aten.mul)
 
 
 def overwrite(program: Program) -> None:
-    """Let operators write over an argument that nothing reads afterwards."""
+    """Mark operators that may write over their first argument: nothing reads it afterwards.
+
+    A convolution with an addend writes over the addend.
+    """
     order = {node: index for index, node in enumerate(program.graph.nodes)}
     for node in list(program.graph.nodes):
         if node.op != "call_function" or literal(node):
@@ -48,19 +52,21 @@ def overwrite(program: Program) -> None:
             node.meta["overwrite"] = apart and _dead(node.args[1], node, order)
             continue
         packet = getattr(node.target, "overloadpacket", None)
-        if packet not in _ELEMENTWISE:
+        if node.target is not affine and not _has_twin(node):
             continue
-        inplace = getattr(_ELEMENTWISE[packet], node.target._overloadname, None)
         first, *rest = node.args
         swaps = packet in _COMMUTE and rest and not node.kwargs and not _takes(first, node, order)
         if swaps and _takes(rest[0], node, order):
             first, rest = rest[0], [first, *rest[1:]]
-        if inplace is None or not _takes(first, node, order):
-            continue
-        if sum(n is first for n in (first, *rest)) > 1:
-            continue
-        node.target = inplace
-        node.args = (first, *rest)
+        if _takes(first, node, order) and not any(n is first for n in rest):
+            node.meta["overwrite"] = True
+            node.args = (first, *rest)
+
+
+def _has_twin(node: fx.Node) -> bool:
+    if not isinstance(node.target, OpOverload) or node.target.overloadpacket not in IN_PLACE:
+        return False
+    return hasattr(IN_PLACE[node.target.overloadpacket], node.target._overloadname)
 
 
 def _takes(value: object, node: fx.Node, order: dict[fx.Node, int]) -> bool:
@@ -89,8 +95,7 @@ def _last(value: fx.Node, node: fx.Node, order: dict[fx.Node, int]) -> bool:
 # -- how many samples at once ---------------------------------------------------------------
 
 _PER_SAMPLE = {
-    *_ELEMENTWISE,
-    *_ELEMENTWISE.values(),
+    *IN_PLACE,
     *(aten.maximum, aten.minimum, aten.gelu, aten.exp, aten.sqrt, aten.pow, aten.abs, aten.mish),
     *(aten.max_pool2d_with_indices, aten.avg_pool2d, aten._adaptive_avg_pool2d, aten.convolution),
     *(aten.upsample_nearest2d, aten.upsample_bilinear2d, aten.pixel_shuffle, aten.clone),
