@@ -27,11 +27,16 @@ class Apart:
 
 
 class Alignments:
-    """The distances between arms; the ways out of one value share the maps along them."""
+    """The distances between arms.
+
+    The ways out of one value share the maps along them. Those of the last value asked for are
+    kept: the joins of a dense block follow one another.
+    """
 
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
-        self._known: dict[int, dict[int, State]] = {}
+        self._split = -1
+        self._known: dict[int, State] = {}
 
     def of(self, skip: Found) -> Apart:
         """Return the distance of the arms' centres; of several branches the farthest counts."""
@@ -66,9 +71,9 @@ class Alignments:
         """Return the map of every spatial axis of the split value at the end of a route."""
         values, flow = route.values, self._flow
         split = flow.graph.values[values[0]]
-        known = self._known.get(split.index)
-        if known is None:
-            known = self._known[split.index] = {split.index: fresh(split.shape)}
+        if split.index != self._split:
+            self._split, self._known = split.index, {split.index: fresh(split.shape)}
+        known = self._known
         place = len(values) - 1
         while values[place] not in known:
             place -= 1
