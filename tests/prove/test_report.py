@@ -57,6 +57,21 @@ def test_paired_differences_are_shown_where_there_are_several_seeds(comparison):
     assert "paired by seed" not in to_html(alone)
 
 
+def test_the_table_says_how_far_the_seeds_lie_apart(comparison):
+    one, two = comparison.runs[0], comparison.runs[2]
+    runs = one, replace(two, test_accuracy=0.7, train_loss=0.6)
+    page = to_html(replace(comparison, runs=runs))
+    assert '<td>75.0 %<span class="span">70.0 to 80.0</span></td>' in page
+    assert '<td>0.550<span class="span">0.500 to 0.600</span></td>' in page
+    assert 'class="span"' not in to_html(replace(comparison, runs=runs[:1]))
+
+
+def test_what_the_commonest_class_would_score_is_drawn(comparison):
+    assert "commonest" not in to_html(comparison)
+    page = to_html(replace(comparison, commonest=0.1))
+    assert "dotted: always answering the commonest class" in page
+
+
 def test_names_are_escaped_and_ids_are_unique(comparison):
     page = to_html(comparison)
     assert "a &lt;b&gt; &amp; c" in page

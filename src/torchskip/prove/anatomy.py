@@ -106,7 +106,7 @@ def _arms(joined: Joined, x: Tensor, y: Tensor) -> dict[str, tuple[float, ...]]:
         return {
             "shares": tuple(s.share for s in gradient_shares(network, loss, x, which=which)),
             "changes": tuple(c.relative for c in stream(network, x, which=which)),
-            "lengths": path_lengths(network, loss, x, which=which, samples=3).weight,
+            "lengths": path_lengths(network, loss, x, which=which, samples=8).weight,
         }
     except SurgeryError:  # no two arms meet in one call
         return _NO_ARMS

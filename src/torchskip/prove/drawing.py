@@ -92,9 +92,9 @@ class Drawing:
         if finite:
             self.ends.append((finite[-1], name, colour))
 
-    def level(self, network: str, y: float) -> None:
-        """Draw a dashed horizontal line."""
-        self.axes.axhline(y, color=ink(network), ls="--", lw=1)
+    def level(self, network: str, y: float, dash: str = "--") -> None:
+        """Draw a horizontal line."""
+        self.axes.axhline(y, color=ink(network), ls=dash, lw=1)
 
     def bars(self, network: str, xs: Sequence[float], ys: Sequence[float]) -> None:
         """Draw upright bars."""

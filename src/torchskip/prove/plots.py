@@ -34,14 +34,16 @@ def loss_plot(found: Sequence[Group]) -> str:
     return drawing.to_svg()
 
 
-def accuracy_plot(found: Sequence[Group]) -> str:
-    """Accuracy on the test images after each epoch, in percent."""
+def accuracy_plot(found: Sequence[Group], commonest: float) -> str:
+    """Accuracy on the test images after each epoch, in percent; dotted: the commonest class."""
     drawing = Drawing("accuracy", "epoch")
     drawing.axes.set_ylim(0, 100)
     drawing.axes.yaxis.set_major_formatter("{x:.0f} %")
     drawing.lines(
         found, lambda run: [100 * epoch.test_accuracy for epoch in run.epochs], first=1, marker="o"
     )
+    if commonest:
+        drawing.level("", 100 * commonest, dash=":")
     return drawing.to_svg()
 
 

@@ -59,7 +59,7 @@ def to_html(
             if gap.n > 1
         ],
         comparison=comparison,
-        groups=[(group, _cells(group), _status(group)) for group in found],
+        groups=[(group, _cells(group), _spans(group), _status(group)) for group in found],
         figures=_figures(comparison, found),
         portraits=portraits,
         settings=_settings(comparison),
@@ -90,6 +90,23 @@ def _cells(group: Group) -> tuple[str, ...]:
     )
 
 
+def _spans(group: Group) -> tuple[str, ...]:
+    """Return the lowest and the highest seed of each cell, nothing where there is one seed."""
+    if len(group.runs) < 2:
+        return ("",) * 4
+    spans = []
+    for name in ("test_accuracy", "train_accuracy"):
+        low, *_, high = sorted(100 * getattr(run, name) for run in group.runs)
+        spans.append(f"{low:.1f} to {high:.1f}")
+    losses = sorted(run.train_loss for run in group.runs)
+    gradients = sorted(run.gradient for run in group.runs)
+    return (
+        *spans,
+        f"{losses[0]:.3f} to {losses[-1]:.3f}",
+        f"{significant(gradients[0])} to {significant(gradients[-1])}",
+    )
+
+
 def _status(group: Group) -> str:
     odd = sorted({run.status for run in group.runs} - {"finished"})
     return ", ".join(odd)
@@ -106,8 +123,9 @@ def _figures(comparison: Comparison, found: Sequence[Group]) -> list[tuple[str, 
         ),
         (
             "Test accuracy",
-            "Share of unseen images classified correctly after each epoch.",
-            plots.accuracy_plot(found),
+            "Share of unseen images classified correctly after each epoch"
+            + ("; dotted: always answering the commonest class." if comparison.commonest else "."),
+            plots.accuracy_plot(found, comparison.commonest),
         ),
         (
             "Gradient reaching the first layer",
@@ -182,5 +200,11 @@ def _settings(comparison: Comparison) -> dict[str, str]:
     seeds = sorted({run.seed for run in comparison.runs})
     facts = {"model": comparison.model} if comparison.model else {}
     facts |= {"images": comparison.images, "seeds": ", ".join(map(str, seeds))}
-    facts |= {name.replace("_", " "): str(value) for name, value in plan.items()}
+    facts |= {name.replace("_", " "): _in_words(value) for name, value in plan.items()}
     return facts
+
+
+def _in_words(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return str(value)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from torchskip import data
 from torchskip.data import Images
 from torchskip.errors import ArgumentError, TorchskipError, TrainingError
-from torchskip.prove.batches import own_randomness
+from torchskip.prove.batches import one_thread, own_randomness
 from torchskip.prove.environment import command_line, environment
 from torchskip.prove.experiment import Experiment
 from torchskip.prove.fabric import make_fabric
@@ -122,7 +122,10 @@ def compare(
         nodes=experiment.nodes,
     )
     alone = experiment.devices * experiment.nodes == 1
-    with TemporaryDirectory() as directory:
+    with (
+        TemporaryDirectory() as directory,
+        one_thread() if make is None else nullcontext(),  # these networks are small
+    ):
         handed = Path(directory, "outcome.json")
         shown = console if alone else None
         work = Work(experiment, images, twins, depths, shown, console is not None, handed)
@@ -136,6 +139,7 @@ def compare(
                 outcome(handed)
             raise
         runs = outcome(handed)
+        where = environment(fabric.device if alone else "cpu")
     comparison = Comparison(
         runs=runs,
         plan=experiment.plan,
@@ -143,7 +147,7 @@ def compare(
         test_images=len(images.test),
         commonest=images.commonest,
         command=command_line(),
-        environment=environment(fabric.device if alone else "cpu"),
+        environment=where,
         model=name_of(make) if make is not None else "",
         notes=notes,
     )
