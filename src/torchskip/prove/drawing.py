@@ -88,6 +88,8 @@ class Drawing:
         """Draw one line and keep its name for its end; gaps where a value is not finite."""
         colour = ink(network)
         self.axes.plot(xs, ys, dash, color=colour, marker=marker, markersize=4, lw=2)
+        if len(xs) == 1:  # its counts would be ticked in fractions
+            self.axes.set_xlim(xs[0] - 1, xs[0] + 1)
         finite = [y for y in ys if math.isfinite(y)]
         if finite:
             self.ends.append((finite[-1], name, colour))
