@@ -53,6 +53,12 @@ class Inputs:
         return tuple(t for _, t in leaves((self.arguments, self.keywords)))
 
     @property
+    def batch(self) -> int:
+        """The size that axis 0 of every tensor has, 0 when they differ."""
+        sizes = {t.shape[0] if t.dim() else 0 for t in self.tensors}
+        return sizes.pop() if len(sizes) == 1 else 0
+
+    @property
     def manner(self) -> tuple[Any, ...]:
         """How the call is made: where its tensors stand, and everything that is no tensor."""
         tree = self.arguments, self.keywords

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from torchskip.deploy.capture import Inputs
-from torchskip.deploy.fuse import other_size
+from torchskip.deploy.probe import other_size
 from torchskip.deploy.proof import Check, largest_difference
 from torchskip.errors import ExportError
 from torchskip.trace.restore import random_state

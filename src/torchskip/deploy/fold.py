@@ -1,6 +1,6 @@
 """The algebra of linear maps: batch normalisation, identities and parallel branches as one kernel.
 
-All of it in float64, rounded once. Ding et al. 2021, *RepVGG: Making VGG-style ConvNets Great
+Scales and shifts in float64. Ding et al. 2021, *RepVGG: Making VGG-style ConvNets Great
 Again*, section 3.3, for kernels of any size, stride, dilation and grouping where it is exact.
 """
 
@@ -110,12 +110,14 @@ def after(kernel: Kernel, affine: Affine) -> Kernel:
     """Return the kernel of ``affine(kernel(x))``."""
     dtype = kernel.weight.dtype
     scale, shift = affine.scale.double(), affine.shift.double()
-    weight = kernel.weight.double()
+    # Weights are many: their product is rounded in float32 at least, not made in float64.
+    weight = kernel.weight.to(torch.promote_types(dtype, torch.float32))
+    rows = scale.to(weight.dtype)
     if kernel.transposed:
-        rows = scale.view(kernel.groups, 1, -1, *(1,) * kernel.spatial)
+        rows = rows.view(kernel.groups, 1, -1, *(1,) * kernel.spatial)
         weight = (weight.unflatten(0, (kernel.groups, -1)) * rows).flatten(0, 1)  # type: ignore[no-untyped-call]
     else:
-        weight = weight * scale.view(-1, 1, *(1,) * kernel.spatial)
+        weight = weight * rows.view(-1, 1, *(1,) * kernel.spatial)
     bias = shift if kernel.bias is None else kernel.bias.double() * scale + shift
     return replace(kernel, weight=weight.to(dtype), bias=bias.to(dtype))
 

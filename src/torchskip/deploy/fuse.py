@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from torchskip.deploy.capture import Capture, Inputs, capture
+from torchskip.deploy.capture import Capture, Inputs
 from torchskip.deploy.chain import fuse_passes
-from torchskip.deploy.model import FusedModel, Layout, Limits
+from torchskip.deploy.model import FusedModel, Layout
 from torchskip.deploy.plan import lower, record
+from torchskip.deploy.probe import Sight, look
 from torchskip.deploy.program import Program, fold_constants, make_pure
 from torchskip.deploy.proof import TOLERANCE, Check, prove
 from torchskip.deploy.report import Report
 from torchskip.deploy.reuse import overwrite, peak_bytes, samples_alone
-from torchskip.deploy.sizes import Differs, generalise
 from torchskip.errors import FuseError
 
-__all__ = ["fuse", "other_size"]
+__all__ = ["fuse"]
 
 # A working set that the last-level cache of common CPUs holds; larger batches go in parts.
 WORKING_SET = 24 * 2**20
-LARGE = 224  # pixels a side
 
 
 def fuse(
@@ -73,11 +72,11 @@ def fuse(
     target = dtype if dtype is not None else _floating(given, model)
     allowed = TOLERANCE.get(target, 1e-2) if tolerance is None else tolerance
 
-    small = given.map(lambda t: t[:2]) if _batch(given) > 2 else given
+    small = given.map(lambda t: t[:1]) if given.batch > 1 else given
     sight, program, before = _program(model, small, target)
     apart = sight.limits.batch_free and samples_alone(program)
     if not apart and small is not given:
-        # Samples may depend on one another: two of them say nothing about the batch.
+        # Samples may depend on one another: one of them says nothing about the batch.
         small = given
         sight, program, before = _program(model, small, target)
         apart = sight.limits.batch_free and samples_alone(program)
@@ -85,11 +84,11 @@ def fuse(
     overwrite(program)
     program.tidy()
     plan = record(program)
-    each = max(1, peak_bytes(program) // max(1, _batch(small)))
+    each = max(1, peak_bytes(program) // max(1, small.batch))
     samples = max(1, WORKING_SET // each) if apart else 0
     fused = FusedModel(
         plan,
-        sight.limits,
+        replace(sight.limits, shapes=tuple(tuple(t.shape) for t in given.tensors)),
         tuple(Layout.of(t) for t in sight.captures[0][1].results),
         sight.captures[0][1].structure,
         samples,
@@ -115,9 +114,9 @@ def fuse(
     return fused
 
 
-def _program(model: nn.Module, given: Inputs, target: torch.dtype) -> tuple[_Sight, Program, int]:
+def _program(model: nn.Module, given: Inputs, target: torch.dtype) -> tuple[Sight, Program, int]:
     """Look at the model and fuse what is seen; also return how many operators there were."""
-    sight = _look(model, given)
+    sight = look(model, given)
     base = sight.captures[0][1]
     program = Program(base.graph, dict(base.constants))
     before = sum(n.op == "call_function" for n in program.graph.nodes)
@@ -125,126 +124,6 @@ def _program(model: nn.Module, given: Inputs, target: torch.dtype) -> tuple[_Sig
     make_pure(program)
     fuse_passes(program, exact_ones=target in (torch.float32, torch.float64))
     return sight, program, before
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Sight:
-    """The passes seen, the first one rewritten for every size that they agree on."""
-
-    captures: tuple[tuple[str, Capture, Inputs], ...]
-    limits: Limits
-    notes: tuple[str, ...]
-
-
-def _look(model: nn.Module, given: Inputs) -> _Sight:
-    """Run the model at several sizes and find out which sizes one program serves."""
-    base = capture(model, given)
-    notes: list[str] = []
-    probes: dict[str, tuple[Capture, Inputs]] = {}
-    batch = _batch(given)
-    lone = given
-    batches = (1, 3) if batch > 1 else (2, 3)
-    for size in batches:
-        inputs = other_size(given, batch=size) if batch else None
-        seen = _try(model, inputs, base, notes if size == batches[-1] else [])
-        if seen is not None and inputs is not None:
-            probes["another batch size"] = seen, inputs
-            lone = given if size != 1 else inputs
-            break
-    spatial = any(t.dim() > 2 for t in given.tensors)
-    # Large examples are probed at smaller sizes, which cost less and tell the same.
-    large = all(size >= LARGE for t in given.tensors for size in t.shape[2:])
-    sizes = ((-64, -96, -128), (-61, -93, -127)) if large else ((32, 64, 96), (1, 3, 5))
-    for name, steps in zip(("another height and width", "an odd size"), sizes, strict=True):
-        inputs = other_size(lone, steps=steps) if spatial else None
-        seen = _try(model, inputs, None, notes) if inputs is not None else None
-        if seen is not None and inputs is not None:
-            probes[name] = seen, inputs
-        else:
-            break
-    return _settle(base, given, probes, notes)
-
-
-def _try(
-    model: nn.Module, inputs: Inputs | None, base: Capture | None, notes: list[str]
-) -> Capture | None:
-    """Capture at another size, and that it pairs with `base`; None, with a note, where it fails."""
-    if inputs is None:
-        return None
-    try:
-        seen = capture(model, inputs)
-        if base is not None:
-            generalise([base, seen], dry=True)
-    except (FuseError, Differs) as reason:
-        notes.append(f"at {_shapes(inputs)}: {str(reason).splitlines()[0]}")
-        return None
-    except Exception as error:
-        # The model's own complaint about a size it was not made for.
-        notes.append(f"at {_shapes(inputs)} the model itself fails: {_short(error)}")
-        return None
-    return seen
-
-
-def _settle(
-    base: Capture,
-    given: Inputs,
-    probes: dict[str, tuple[Capture, Inputs]],
-    notes: list[str],
-) -> _Sight:
-    """Use as many probes as agree with one another, the telling ones first."""
-    names = list(probes)
-    choices = [names[:count] for count in range(len(names), 0, -1)]
-    if "another batch size" in probes:
-        choices += [["another batch size"]]
-    else:
-        choices += [[n] for n in names]
-    used: list[str] = []
-    for choice in choices:
-        try:
-            generalise([base, *(probes[n][0] for n in choice)])
-        except Differs as difference:
-            text = f"not for every size: {difference}"
-            if text not in notes:
-                notes.append(text)
-            continue
-        used = choice
-        break
-    shapes = tuple(tuple(t.shape) for t in given.tensors)
-    limits = Limits(
-        shapes=shapes,
-        dtypes=tuple(t.dtype for t in given.tensors),
-        batch_free="another batch size" in used,
-        step=1 if "an odd size" in used else 32 if "another height and width" in used else 0,
-    )
-    seen = [("the given input", base, given), *((n, *probes[n]) for n in used)]
-    return _Sight(tuple(seen), limits, (*notes, limits.describe()))
-
-
-def other_size(given: Inputs, *, batch: int = 0, steps: tuple[int, ...] = ()) -> Inputs:
-    """Return inputs of another size: floats drawn like the given ones, integers repeated."""
-    generator = torch.Generator().manual_seed(20151210)  # the caller's generator is not ours
-
-    def make(tensor: Tensor) -> Tensor:
-        shape = list(tensor.shape)
-        if batch and shape:
-            shape[0] = batch
-        for axis in range(2, len(shape)):
-            shape[axis] += steps[axis - 2] if axis - 2 < len(steps) else 0
-        if not tensor.is_floating_point():
-            for axis, size in enumerate(shape):
-                index = torch.arange(size, device=tensor.device) % tensor.shape[axis]
-                tensor = tensor.index_select(axis, index)
-            return tensor
-        values = tensor.double()
-        spread = float(values.std()) if values.numel() > 1 else 1.0
-        noise = torch.randn(shape, generator=generator, dtype=torch.float64)
-        made = (noise * (spread or 1.0) + float(values.mean())).to(tensor.device, tensor.dtype)
-        last = tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(
-            memory_format=torch.channels_last
-        )  # fmt: skip
-        return made.contiguous(memory_format=torch.channels_last) if last else made
-
-    return given.map(make)
 
 
 def _prove(fused: FusedModel, name: str, seen: Capture, inputs: Inputs, allowed: float) -> Check:
@@ -273,12 +152,6 @@ def _floating(given: Inputs, model: nn.Module) -> torch.dtype:
     return torch.float32
 
 
-def _batch(inputs: Inputs) -> int:
-    """Return the size that axis 0 of every input has, 0 when they differ."""
-    sizes = {t.shape[0] if t.dim() else 0 for t in inputs.tensors}
-    return sizes.pop() if len(sizes) == 1 else 0
-
-
 def _notes(model: nn.Module, samples: int, apart: bool) -> list[str]:
     notes = []
     if apart:
@@ -290,10 +163,6 @@ def _notes(model: nn.Module, samples: int, apart: bool) -> list[str]:
             "anything else they do does not happen in it"
         )
     return notes
-
-
-def _shapes(inputs: Inputs) -> str:
-    return " ".join(str(tuple(t.shape)) for t in inputs.tensors)
 
 
 def _short(error: Exception) -> str:

@@ -112,6 +112,8 @@ class FusedModel(nn.Module):
     ) -> None:
         super().__init__()
         self.manner = manner
+        # Most models take one tensor: nothing then needs to be looked through at every call.
+        self.lone = manner == Inputs.of(torch.empty(0)).manner
         self.plan, self.limits, self.layouts = plan, limits, layouts
         self.structure, self.samples = structure, samples
         self.code = executable(plan)
@@ -120,16 +122,22 @@ class FusedModel(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute what the original computes."""
-        call = Inputs(args, kwargs)
-        tensors = call.tensors
-        if call.manner != self.manner:
-            raise FuseError(
-                f"fused for other arguments: {_describe(self.manner)}, got {_describe(call.manner)}"
-                "\n  mend: call it as the example did, or fuse again with these arguments"
-            )
+        if self.lone and not kwargs and len(args) == 1 and isinstance(args[0], Tensor):
+            tensors: tuple[Tensor, ...] = args
+        else:
+            call = Inputs(args, kwargs)
+            tensors, manner = call.tensors, call.manner
+            if manner != self.manner:
+                raise FuseError(
+                    f"fused for other arguments: {_describe(self.manner)}, got {_describe(manner)}"
+                    "\n  mend: call it as the example did, or fuse again with these arguments"
+                )
         self.limits.check(tensors)
-        results = iter(self.run(tensors))
-        return rebuild(self.structure, lambda _: next(results))
+        results = self.run(tensors)
+        if isinstance(self.structure, Tensor):
+            return results[0]
+        following = iter(results)
+        return rebuild(self.structure, lambda _: next(following))
 
     def run(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Run on plain tensors, a large batch in parts, and return plain tensors."""
