@@ -163,6 +163,34 @@ def test_batches_that_mix_samples_go_through_whole():
     assert fused.samples == 0
 
 
+class ByBatch(nn.Module):
+    """Computes something else for more than four samples."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+
+    def forward(self, x):
+        y = self.conv(x)
+        return 2 * y if x.shape[0] > 4 else y
+
+
+@torch.no_grad()
+def test_one_sample_stands_for_a_batch_only_if_the_whole_agrees():
+    net, x = ByBatch().eval(), torch.randn(8, 3, 8, 8)
+    fast = fuse(net, x)
+    torch.testing.assert_close(fast(x), net(x))
+    with pytest.raises(FuseError, match="the example's batch size only"):
+        fast(x[:2])
+
+
+@torch.no_grad()
+def test_the_proof_is_on_the_whole_example():
+    net, x = nn.Conv2d(3, 8, 3).eval(), torch.randn(6, 3, 8, 8)
+    checks = {check.inputs: check.shapes for check in fuse(net, x).report.checks}
+    assert checks["the whole example"] == ((6, 3, 8, 8),)
+
+
 def test_large_batches_in_parts_are_the_same():
     net = settle(nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()))
     x = torch.randn(9, 3, 200, 200)

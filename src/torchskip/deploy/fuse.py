@@ -73,12 +73,12 @@ def fuse(
     allowed = TOLERANCE.get(target, 1e-2) if tolerance is None else tolerance
 
     small = given.map(lambda t: t[:1]) if given.batch > 1 else given
-    sight, program, before = _program(model, small, target)
+    sight, program, before = _program(model, small, given, target)
     apart = sight.limits.batch_free and samples_alone(program)
     if not apart and small is not given:
         # Samples may depend on one another: one of them says nothing about the batch.
         small = given
-        sight, program, before = _program(model, small, target)
+        sight, program, before = _program(model, given, given, target)
         apart = sight.limits.batch_free and samples_alone(program)
     lower(program, dtype if dtype is not None and dtype != torch.float32 else None)
     overwrite(program)
@@ -114,9 +114,11 @@ def fuse(
     return fused
 
 
-def _program(model: nn.Module, given: Inputs, target: torch.dtype) -> tuple[Sight, Program, int]:
+def _program(
+    model: nn.Module, given: Inputs, whole: Inputs, target: torch.dtype
+) -> tuple[Sight, Program, int]:
     """Look at the model and fuse what is seen; also return how many operators there were."""
-    sight = look(model, given)
+    sight = look(model, given, whole)
     base = sight.captures[0][1]
     program = Program(base.graph, dict(base.constants))
     before = sum(n.op == "call_function" for n in program.graph.nodes)

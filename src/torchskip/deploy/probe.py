@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -35,21 +35,21 @@ class Sight:
 class _Probe:
     """A pass at another size: what it frees if it agrees with the first one."""
 
+    name: str
     frees: frozenset[str]
     seen: Capture
     inputs: Inputs
 
-    @property
-    def name(self) -> str:
-        odd = "odd size" in self.frees
-        return "an odd size" if odd else f"another {', '.join(sorted(self.frees))}"
 
+def look(model: nn.Module, given: Inputs, whole: Inputs) -> Sight:
+    """Run `model` at several sizes and find out which of them one program serves.
 
-def look(model: nn.Module, given: Inputs) -> Sight:
-    """Run `model` at several sizes and find out which of them one program serves."""
+    The program is that of `given`; where it is one sample of `whole`, the batch is free if it
+    serves the whole.
+    """
     base = capture(model, given)
     notes: list[str] = []
-    probes = list(_probes(model, base, given, notes))
+    probes = _probes(model, base, given, whole, notes)
     used: list[_Probe] = []
     for choice in _choices(probes):
         try:
@@ -72,48 +72,51 @@ def look(model: nn.Module, given: Inputs) -> Sight:
     return Sight(tuple(seen), limits, (*notes, limits.describe()))
 
 
-def _probes(model: nn.Module, base: Capture, given: Inputs, notes: list[str]) -> Iterator[_Probe]:
+def _probes(
+    model: nn.Module, base: Capture, given: Inputs, whole: Inputs, notes: list[str]
+) -> list[_Probe]:
     """Run at other batch sizes, at other heights and widths: at both at once if that will do."""
+    batch, side, odd = (frozenset({n}) for n in ("batch size", "height and width", "odd size"))
     spatial = any(t.dim() > 2 for t in given.tensors)
     large = all(size >= _SIDE for t in given.tensors for size in t.shape[2:])
-    even, odd = _LARGE if large else _SMALL
+    even_steps, odd_steps = _LARGE if large else _SMALL
     batches = () if not given.batch else (1, 3) if given.batch > 1 else (2, 3)
     lone = other_size(given, batch=1) if given.batch > 1 else given
-    sized = False
-    if spatial and batches:
-        both = ((given, batches[0], steps) for steps in even)
-        probe = _first(model, base, both, {"batch size", "height and width"}, [])
-        if probe is not None:
-            yield probe
-            sized, batches = True, ()
-    batched = _first(model, base, ((given, size, ()) for size in batches), {"batch size"}, notes)
-    if batched is not None:
-        yield batched
-    source = lone if sized or batched is not None else given
-    if spatial and not sized:
-        probe = _first(
-            model, base, ((source, 0, steps) for steps in even), {"height and width"}, notes
-        )
-        sized = probe is not None
-        if probe is not None:
-            yield probe
+    found: list[_Probe] = []
+
+    def look_at(name: str, frees: frozenset[str], tries: Iterable[Inputs], why: list[str]) -> bool:
+        probe = _first(model, base, name, frees, tries, why)
+        found.extend(() if probe is None else (probe,))
+        return probe is not None
+
+    if whole is not given and not look_at("the whole example", batch, [whole], notes):
+        return found  # one sample does not stand for the batch
+    both = (other_size(given, batch=n, steps=s) for n in batches[:1] for s in even_steps)
+    sized = spatial and look_at("another batch size, height and width", batch | side, both, [])
+    if not sized:
+        other = (other_size(given, batch=n) for n in batches)
+        source = lone if look_at("another batch size", batch, other, notes) else given
+        steps = (other_size(source, steps=s) for s in even_steps)
+        sized = spatial and look_at("another height and width", side, steps, notes)
+    else:
+        source = lone
     if sized:
-        probe = _first(model, base, ((source, 0, steps) for steps in odd), {"odd size"}, notes)
-        if probe is not None:
-            yield probe
+        steps = (other_size(source, steps=s) for s in odd_steps)
+        look_at("an odd size", odd, steps, notes)
+    return found
 
 
 def _first(
     model: nn.Module,
     base: Capture,
-    tries: Iterator[tuple[Inputs, int, tuple[int, ...]]],
-    frees: set[str],
+    name: str,
+    frees: frozenset[str],
+    tries: Iterable[Inputs],
     notes: list[str],
 ) -> _Probe | None:
     """Return the first probe that runs and pairs with `base`; None, and why in `notes`."""
     why = None
-    for source, batch, steps in tries:
-        inputs = other_size(source, batch=batch, steps=steps)
+    for inputs in tries:
         shapes = " ".join(str(tuple(t.shape)) for t in inputs.tensors)
         try:
             seen = capture(model, inputs)
@@ -125,7 +128,7 @@ def _first(
             lines = str(error).splitlines() or [""]
             why = f"at {shapes} the model itself fails: {type(error).__name__}: {lines[0]}"[:300]
         else:
-            return _Probe(frozenset(frees), seen, inputs)
+            return _Probe(name, frees, seen, inputs)
     if why is not None:
         notes.append(why)
     return None
