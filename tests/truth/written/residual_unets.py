@@ -90,6 +90,12 @@ class _RRCNN(nn.Module):
         return x + x1
 
 
+def _up(a, b):
+    return nn.Sequential(
+        nn.Upsample(scale_factor=2), nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU()
+    )
+
+
 class R2UNet(nn.Module):
     """Alom 2018: recurrent residual units; weights are shared inside a unit."""
 
@@ -98,7 +104,7 @@ class R2UNet(nn.Module):
     def __init__(self):
         super().__init__()
         self.RRCNN1, self.RRCNN2 = _RRCNN(3, 8), _RRCNN(8, 16)
-        self.Up2, self.Up_RRCNN2 = AttUNet._up(16, 8), _RRCNN(16, 8)
+        self.Up2, self.Up_RRCNN2 = _up(16, 8), _RRCNN(16, 8)
         self.Conv_1x1 = nn.Conv2d(8, 1, 1)
 
     def forward(self, x):
