@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
-import segmentation_models_pytorch as smp
 import torch
-import torchvision
 
 from torchskip import inspect
+from torchskip.spec.zoo import build, import_family
+
+import_family("torchvision")  # segmentation_models_pytorch imports it: beside any build of torch
+import segmentation_models_pytorch as smp  # noqa: E402
 
 MODELS = {
-    "resnet18": (torchvision.models.resnet18(), 224),
-    "densenet121": (torchvision.models.densenet121(), 224),
+    "resnet18": (build("torchvision", "resnet18"), 224),
+    "densenet121": (build("torchvision", "densenet121"), 224),
     "unet": (smp.Unet("resnet34", encoder_weights=None), 256),
 }
 

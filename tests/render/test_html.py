@@ -88,6 +88,7 @@ def test_the_heading_is_the_given_title_or_the_class(residual):
 
     name = residual.graph.model
     plain_page, titled = head(to_html(residual)), head(to_html(residual, "net.py:Net"))
+    assert head(to_html(residual, name)) == plain_page
     assert plain_page[0] == name
     assert titled == ["net.py:Net", f"{name} · {plain_page[1]}"]
 

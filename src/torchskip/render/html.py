@@ -45,7 +45,7 @@ def to_html(inspection: Inspection, title: str = "") -> str:
     environment.policies["json.dumps_kwargs"] = compact
     return environment.get_template("inspect.html.j2").render(
         title=plain(title) or plain(graph.model),
-        facts=_facts(graph, named=bool(title)),
+        facts=_facts(graph, named=title not in ("", graph.model)),
         totals=totals(skips),
         lines=LINES,
         inks=INKS,
