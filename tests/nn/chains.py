@@ -114,12 +114,23 @@ def affine(d: int, chain: list) -> list[tuple[Fraction, Fraction]]:
     return result
 
 
+def growth(chain: list) -> int:
+    """How many times longer than the input the layers can make an axis."""
+    factor = 1
+    for kind, options in chain:
+        if kind == "transposed":
+            factor *= max(options["stride"])
+        elif kind == "upsample":
+            factor *= int(options["scale_factor"])
+    return factor
+
+
 def size_of(module: nn.Module, channels: int, d: int, n: int):
     """Output size along every axis by running torch, or None when torch refuses."""
     try:
         with torch.no_grad():
             return tuple(module(torch.zeros(1, channels, *(n,) * d)).shape[2:])
-    except RuntimeError:
+    except (RuntimeError, TypeError):  # on meta, torch 2.13 refuses an empty map by TypeError
         return None
 
 
