@@ -1,22 +1,34 @@
-"""Fused models against eager, channels-last, torch.compile, ONNX Runtime and OpenVINO.
+"""Fused models against eager, channels-last, ONNX Runtime and OpenVINO, and the machine's ceilings.
 
-    python benchmarks/fuse.py                         # the whole table, into benchmarks/results
-    python benchmarks/fuse.py --models resnet50 --batches 1 --rounds 10
+    python benchmarks/fuse.py run --budget 20            # every configuration, 20 s of rounds each
+    python benchmarks/fuse.py run --resume               # those that the record lacks
+    python benchmarks/fuse.py table                      # the record as a table in Markdown
 
-Every round runs each runtime once, in turn, so that a slow moment meets all of them; ratios are
-medians over the rounds. The machine's ceilings (matrix product, copy) are measured beside.
+Every configuration (model, batch, type) has a process of its own, so that none finds the memory
+of another one warm; the record is replaced after each. Every round runs each runtime once, in
+turn; ratios are medians over the rounds. OpenMP's threads wait without spinning
+(OMP_WAIT_POLICY=passive) in every runtime: spinning ones take time from the next one's threads.
+Batch normalisations that begin as zero, which would silence their branch, are given a weight.
 """
 
 import json
+import os
+import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
 import torch
 import tyro
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
-from torchskip.deploy.bench import RUNTIMES, bench, machine
+from torchskip.deploy.bench import Bench, bench, machine
 from torchskip.spec.zoo import build
 
 MODELS = (
@@ -25,40 +37,163 @@ MODELS = (
     *("torchvision/densenet121", "timm/resnet50d", "timm/seresnet50", "timm/regnety_016"),
     "timm/convnext_tiny",
 )
+RESULTS = Path(__file__).parent / "results" / "fuse.json"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What to run."""
+class Run:
+    """Measure, and write a record of every round."""
 
     models: tuple[str, ...] = MODELS
     batches: tuple[int, ...] = (1, 16)
     dtypes: tuple[str, ...] = ("float32", "bfloat16")
-    runtimes: tuple[str, ...] = tuple(RUNTIMES)
+    runtimes: tuple[str, ...] = ("eager", "channels-last", "fused", "onnxruntime", "openvino")
+    """Also: torch.compile."""
     size: int = 224
-    rounds: int = 15
+    rounds: int = 30
+    """At most so many."""
+    budget: float = 20.0
+    """No round of a configuration begins after so many seconds, three rounds apart."""
     threads: int = 0
+    """As many as there are cores by default."""
     device: str = "cpu"
-    out: Path = Path(__file__).parent / "results" / "fuse.json"
+    resume: bool = False
+    """Keep the record, and measure what it lacks."""
+    exports: Path = Path(tempfile.gettempdir()) / "torchskip-exports"
+    """Where ONNX files of the models are kept."""
+    out: Path = RESULTS
+
+    def run(self) -> None:
+        """Measure."""
+        threads = self.threads or os.cpu_count() or 1
+        os.environ.update(OMP_WAIT_POLICY="passive", OMP_NUM_THREADS=str(threads))
+        settings = replace(self, threads=threads)
+        self.exports.mkdir(parents=True, exist_ok=True)
+        record = {"machine": {}, "policy": "OMP_WAIT_POLICY=passive", "ceilings": {}, "runs": []}
+        if self.resume and self.out.exists():
+            record = json.loads(self.out.read_text())
+        else:
+            record["machine"] = apart(machine_with, threads)
+            record["ceilings"] = apart(ceilings, threads)
+        done = {(r["model"], r["shapes"][0][0], r["dtype"]) for r in record["runs"]}
+        for key in [(m, b, d) for m in self.models for b in self.batches for d in self.dtypes]:
+            if key in done:
+                continue
+            start = time.perf_counter()
+            record["runs"].append(apart(measure, settings, *key))
+            print(f"  {time.perf_counter() - start:.0f} s in all", flush=True)
+            replace_file(self.out, json.dumps(record, indent=1))
+        print(table(record))
 
 
-def ceilings():
+@dataclass(frozen=True)
+class Table:
+    """Print a record as a table in Markdown."""
+
+    record: Path = RESULTS
+
+    def run(self) -> None:
+        """Print."""
+        print(table(json.loads(self.record.read_text())))
+
+
+def apart(function, *arguments):
+    """Call it in a new process, which reads the environment as it is now."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def replace_file(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    draft.write_text(text)
+    os.replace(draft, path)
+
+
+def measure(settings: Run, name: str, batch: int, dtype: str) -> dict[str, object]:
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(0)
+    model = audible(build(*name.split("/"))).eval().to(settings.device)
+    x = torch.randn(batch, 3, settings.size, settings.size, device=settings.device)
+    done: Bench = bench(
+        model,
+        x,
+        name=name,
+        dtype=getattr(torch, dtype),
+        runtimes=settings.runtimes,
+        rounds=settings.rounds,
+        budget=settings.budget,
+        onnx=settings.exports / f"{name.replace('/', '-')}.onnx",
+    )
+    print(done.table(), flush=True)
+    return {**done.record(), "work": [asdict(w) for w in work(model, x, getattr(torch, dtype))]}
+
+
+def audible(model: nn.Module) -> nn.Module:
+    """Give batch normalisations that begin as zero a weight: their branch would be silent."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d) and not module.weight.any():
+            nn.init.constant_(module.weight, 0.3)
+    return model
+
+
+# -- the machine's ceilings, and what a model asks of them ---------------------------------------
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one layer must do: floating-point operations, and bytes read and written."""
+
+    flop: int
+    bytes: int
+
+
+class Count(TorchDispatchMode):
+    """Notes the work of convolutions and matrix products: inputs, weights and results once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Work] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        if func._overloadpacket in flop_registry:
+            flop = flop_registry[func._overloadpacket](*args, **(kwargs or {}), out_val=made)
+            tensors = [t for t in (*args, made) if isinstance(t, torch.Tensor)]
+            self.seen.append(Work(flop, sum(t.numel() * t.element_size() for t in tensors)))
+        return made
+
+
+def work(model: nn.Module, x: torch.Tensor, dtype: torch.dtype) -> list[Work]:
+    model, count = model.to("meta").to(dtype), Count()
+    with torch.no_grad(), count:
+        model(x.to("meta", dtype))
+    return count.seen
+
+
+def machine_with(threads: int) -> dict[str, object]:
+    torch.set_num_threads(threads)
+    return machine()
+
+
+def ceilings(threads: int) -> dict[str, float]:
     """Return GFLOP/s of a oneDNN matrix product per type, and GB/s of a copy (read and write)."""
+    torch.set_num_threads(threads)
     found = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        found[f"{dtype} GFLOP/s"] = 2 * 2048**3 / clock(product(dtype)) / 1e9
+    for dtype in ("float32", "bfloat16"):
+        found[dtype] = 2 * 2048**3 / clock(product(getattr(torch, dtype))) / 1e9
     a, b = torch.empty(2**25), torch.ones(2**25)
-    found["copy GB/s"] = 2 * 4 * 2**25 / clock(lambda: a.copy_(b)) / 1e9
+    found["copy"] = 2 * 4 * 2**25 / clock(lambda: a.copy_(b)) / 1e9
     return found
 
 
-def product(dtype):
+def product(dtype: torch.dtype) -> Callable[[], object]:
     x, w = torch.randn(2048, 2048, dtype=dtype), torch.randn(2048, 2048, dtype=dtype)
     w = torch.ops.mkldnn._reorder_linear_weight(w, 2048)
     return lambda: torch.ops.mkldnn._linear_pointwise(x, w, None, "none", [], "")
 
 
-def clock(call):
+def clock(call: Callable[[], object]) -> float:
     call()
     seconds = []
     for _ in range(9):
@@ -68,29 +203,54 @@ def clock(call):
     return median(seconds)
 
 
-def main(settings: Settings) -> None:
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    torch.manual_seed(0)
-    record = {"machine": machine(), "ceilings": ceilings(), "runs": []}
-    for name in settings.models:
-        model = build(*name.split("/")).eval().to(settings.device)
-        for batch in settings.batches:
-            x = torch.randn(batch, 3, settings.size, settings.size, device=settings.device)
-            for dtype in settings.dtypes:
-                done = bench(
-                    model,
-                    x,
-                    name=name,
-                    dtype=getattr(torch, dtype),
-                    runtimes=settings.runtimes,
-                    rounds=settings.rounds,
-                )
-                print(done.table(), flush=True)
-                record["runs"].append(done.record())
-                settings.out.parent.mkdir(exist_ok=True)
-                settings.out.write_text(json.dumps(record, indent=1))
+# -- the table -----------------------------------------------------------------------------------
+
+
+def table(record: dict) -> str:
+    """Every other runtime's time over the fused one's; then what is fused against the ceilings."""
+    made, limits = record["machine"], record["ceilings"]
+    others = list(dict.fromkeys(t["runtime"] for r in record["runs"] for t in r["timings"]))
+    others = [name for name in others if name != "fused"]
+    columns = ["model", "batch", "type", "fused, ms", *others, "difference", "faults"]
+    columns += ["ready, CPU s", "OpenVINO's after export"]
+    lines = [
+        f"{made['processor']}, {made['threads']} threads, torch {made['torch']}, "
+        f"{record['policy']}. Ceilings: {limits['float32']:.0f} GFLOP/s float32, "
+        f"{limits['bfloat16']:.0f} bfloat16, copy {limits['copy']:.1f} GB/s.",
+        "",
+        "| " + " | ".join([*columns, "of ceiling"]) + " |",
+        "|" + "---|" * (len(columns) + 1),
+    ]
+    return "\n".join([*lines, *(row(run, others, limits) for run in record["runs"])])
+
+
+def row(run: dict, others: list[str], limits: dict[str, float]) -> str:
+    by = {t["runtime"]: t for t in run["timings"]}
+    start = [run["model"].partition("/")[2], str(run["shapes"][0][0]), run["dtype"]]
+    fused = by.get("fused")
+    if fused is None:
+        return "| " + " | ".join([*start, f"refused: {dict(run['absent'])['fused']}"]) + " |"
+    cells = [spread([1e3 * s for s in fused["seconds"]], 1)]
+    for name in others:
+        theirs = by.get(name)
+        cells.append("absent" if theirs is None else spread(
+            [t / f for t, f in zip(theirs["seconds"], fused["seconds"], strict=True)], 2
+        ))  # fmt: skip
+    least = sum(
+        max(w["flop"] / limits[run["dtype"]], w["bytes"] / limits["copy"]) / 1e9
+        for w in run["work"]
+    )
+    cells += [f"{fused['difference']:.0e}", f"{median(fused['faults'] or [0]):.0f}"]
+    for name in ("fused", "openvino"):
+        cells.append(f"{by[name]['ready']['cpu']:.1f}" if name in by else "absent")
+    cells.append(f"{least / fused['median']:.0%}")
+    return "| " + " | ".join([*start, *cells]) + " |"
+
+
+def spread(values: list[float], digits: int) -> str:
+    low, high = min(values), max(values)
+    return f"{median(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings))
+    tyro.extras.subcommand_cli_from_dict({"run": Run, "table": Table}).run()

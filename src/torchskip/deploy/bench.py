@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
-import copy
+import importlib.util
 import os
-import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from torchskip.deploy.capture import Inputs
-from torchskip.deploy.export import export, onnx_runner, openvino_runner
-from torchskip.deploy.fuse import fuse
+from torchskip.deploy.export import write_onnx
 from torchskip.deploy.proof import largest_difference
+from torchskip.deploy.runtimes import FROM_ONNX, RUNTIMES, Absent, Run, Subject, tensors_of
 from torchskip.errors import TorchskipError
-from torchskip.trace.tree import leaves
 
-__all__ = ["RUNTIMES", "Bench", "Timing", "bench"]
+__all__ = ["RUNTIMES", "Bench", "Ready", "Timing", "bench", "machine"]
 
-Run = Callable[[], Sequence[Tensor]]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What it took until a runtime had answered once: wall clock and CPU seconds."""
+
+    wall: float
+    cpu: float
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One runtime: seconds of every round, seconds until ready, difference from eager."""
+    """One runtime: seconds and page faults of every round, readiness, difference from eager.
+
+    Page faults are those answered without reading a file, of all threads; empty where the
+    system does not count them.
+    """
 
     runtime: str
     seconds: tuple[float, ...]
-    ready: float
+    faults: tuple[int, ...]
+    ready: Ready
     difference: float
 
     @property
@@ -45,7 +56,10 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One model at one input in one type: the timings, and which runtimes are absent and why."""
+    """One model at one input in one type: the timings, and which runtimes are absent and why.
+
+    `exported` is the time to an ONNX file, which some runtimes begin with, over their readiness.
+    """
 
     model: str
     shapes: tuple[tuple[int, ...], ...]
@@ -54,6 +68,7 @@ class Bench:
     threads: int
     timings: tuple[Timing, ...]
     absent: tuple[tuple[str, str], ...]
+    exported: Ready | None = None
 
     def record(self) -> dict[str, Any]:
         """Return it as plain data for JSON, medians included."""
@@ -81,93 +96,13 @@ class Bench:
         for t in self.timings:
             lines.append(
                 f"  {t.runtime:15} {t.median * 1e3:6.2f} ms {min(t.seconds) * 1e3:6.2f} ms "
-                f"{max(t.seconds) * 1e3:6.2f} ms  {self.ratio(t.runtime):5.2f}x {t.ready:6.2f} s"
-                f"  {t.difference:.0e}"
+                f"{max(t.seconds) * 1e3:6.2f} ms  {self.ratio(t.runtime):5.2f}x "
+                f"{t.ready.wall:6.2f} s  {t.difference:.0e}"
             )
-        return "\n".join([*lines, *(f"  {name:15} absent: {why}" for name, why in self.absent)])
-
-
-class _Absent(Exception):  # noqa: N818 - not a fault: a runtime that is not here
-    pass
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Subject:
-    model: nn.Module
-    inputs: Inputs
-    dtype: torch.dtype
-    folder: Path
-
-    def cast(self, module: nn.Module, layout: torch.memory_format) -> Run:
-        """Run `module` eagerly in the bench's type and a layout."""
-        module = module.to(self.dtype) if self.dtype != torch.float32 else module
-        with torch.no_grad():
-            module = module.to(memory_format=layout)  # type: ignore[call-overload]
-        inputs = self.inputs.map(lambda t: self._input(t, layout))
-        return lambda: _tensors(module(*inputs.arguments, **inputs.keywords))
-
-    def _input(self, tensor: Tensor, layout: torch.memory_format) -> Tensor:
-        tensor = tensor.to(self.dtype) if tensor.is_floating_point() else tensor
-        return tensor.contiguous(memory_format=layout) if tensor.dim() == 4 else tensor
-
-
-def _tensors(result: Any) -> list[Tensor]:
-    return [t for _, t in leaves(result)]
-
-
-def _eager(s: _Subject) -> Run:
-    return s.cast(copy.deepcopy(s.model), torch.contiguous_format)
-
-
-def _channels_last(s: _Subject) -> Run:
-    return s.cast(copy.deepcopy(s.model), torch.channels_last)
-
-
-def _fused(s: _Subject) -> Run:
-    fused = fuse(s.model, (*s.inputs.arguments,) or s.inputs.keywords, dtype=s.dtype)
-    return lambda: _tensors(fused(*s.inputs.arguments, **s.inputs.keywords))
-
-
-def _compiled(s: _Subject) -> Run:
-    if s.inputs.tensors[0].device.type == "cpu" and not any(
-        map(shutil.which, ("g++", "c++", "clang++", "cl"))
-    ):
-        raise _Absent("no C++ compiler")
-    compiled: nn.Module = torch.compile(copy.deepcopy(s.model), options={"freezing": True})  # type: ignore[assignment]
-    torch._dynamo.reset()
-    return s.cast(compiled, torch.channels_last)
-
-
-def _onnx(s: _Subject) -> Path:
-    path = s.folder / "model.onnx"
-    if not path.exists():
-        export(s.model, s.inputs.arguments or s.inputs.keywords, path)
-    return path
-
-
-def _onnxruntime(s: _Subject) -> Run:
-    if s.dtype != torch.float32 or s.inputs.tensors[0].device.type != "cpu":
-        raise _Absent("measured in float32 on the CPU only")
-    run = onnx_runner(_onnx(s), torch.get_num_threads())
-    return lambda: run(s.inputs.tensors)
-
-
-def _openvino(s: _Subject) -> Run:
-    if s.inputs.tensors[0].device.type != "cpu":
-        raise _Absent("measured on the CPU only")
-    precision = "f32" if s.dtype == torch.float32 else "bf16"
-    run = openvino_runner(_onnx(s), torch.get_num_threads(), precision)
-    return lambda: run(s.inputs.tensors)
-
-
-RUNTIMES: dict[str, Callable[[_Subject], Run]] = {
-    "eager": _eager,
-    "channels-last": _channels_last,
-    "fused": _fused,
-    "torch.compile": _compiled,
-    "onnxruntime": _onnxruntime,
-    "openvino": _openvino,
-}
+        lines += [f"  {name:15} absent: {why}" for name, why in self.absent]
+        if self.exported is not None:
+            lines.append(f"  before the last ones, the export to ONNX: {self.exported.wall:.1f} s")
+        return "\n".join(lines)
 
 
 def bench(
@@ -178,11 +113,24 @@ def bench(
     dtype: torch.dtype = torch.float32,
     runtimes: Sequence[str] = tuple(RUNTIMES),
     rounds: int = 20,
+    budget: float | None = None,
+    onnx: Path | None = None,
 ) -> Bench:
     """Time `model` in several runtimes: every round runs each of them once, in turn.
 
-    A slow moment of the machine then meets all of them. Eager is always one of them; every
-    other one's result is compared with eager float32.
+    A slow moment of the machine then meets all of them, and every round begins with another
+    one. Eager is always one of them; every other one's result is compared with eager float32.
+
+    Args:
+        model: a module in eval mode.
+        example: an input tensor, a tuple of positional arguments, or a dictionary of keywords.
+        name: what to call it; its class by default.
+        dtype: the type to compute in.
+        runtimes: names out of `RUNTIMES`.
+        rounds: how many at most.
+        budget: no round begins after so many seconds, three rounds apart.
+        onnx: a file that `write_onnx` made of the model, or where to write it. By default it is
+            written to a temporary one.
 
     Raises:
         TorchskipError: for a runtime that does not exist, or fewer than one round.
@@ -197,24 +145,25 @@ def bench(
     if model.training:
         raise TorchskipError("the model is in training mode\n  mend: model.eval() before bench")
     inputs = Inputs.of(example)
-    runs: dict[str, tuple[Run, float, float]] = {}
-    absent: list[tuple[str, str]] = []
+    runs: dict[str, tuple[Run, Ready, float]] = {}
+    absent: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        subject = _Subject(model, inputs, dtype, Path(folder))
-        truth = _tensors(model(*inputs.arguments, **inputs.keywords))
+        subject = Subject(model, inputs, dtype, onnx or Path(folder) / "model.onnx")
+        exported = _export(subject, runtimes, absent)
+        truth = tensors_of(model(*inputs.arguments, **inputs.keywords))
         for runtime in dict.fromkeys(("eager", *runtimes)):
+            if runtime in absent:
+                continue
             try:
                 runs[runtime] = _prepare(RUNTIMES[runtime], subject, truth)
-            except (_Absent, TorchskipError, ImportError) as reason:
-                absent.append((runtime, str(reason).splitlines()[0]))
+            except (Absent, TorchskipError, ImportError) as reason:
+                absent[runtime] = _line(reason)
             except Exception as error:
                 if runtime == "eager":
                     raise
-                absent.append((runtime, f"{type(error).__name__}: {error}".splitlines()[0][:200]))
-        seconds: dict[str, list[float]] = {runtime: [] for runtime in runs}
-        for _ in range(rounds):
-            for runtime, (run, _, _) in runs.items():
-                seconds[runtime].append(_clock(run, inputs))
+                absent[runtime] = f"{type(error).__name__}: {_line(error)}"
+        calls = {runtime: run for runtime, (run, _, _) in runs.items()}
+        seconds, faults = _rounds(calls, inputs.tensors[0].device, rounds, budget)
     return Bench(
         model=name or type(model).__name__,
         shapes=tuple(tuple(t.shape) for t in inputs.tensors),
@@ -222,33 +171,80 @@ def bench(
         device=str(inputs.tensors[0].device),
         threads=torch.get_num_threads(),
         timings=tuple(
-            Timing(runtime, tuple(seconds[runtime]), ready, difference)
+            Timing(runtime, tuple(seconds[runtime]), tuple(faults[runtime]), ready, difference)
             for runtime, (_, ready, difference) in runs.items()
         ),
-        absent=tuple(absent),
+        absent=tuple(absent.items()),
+        exported=exported,
     )
 
 
+def _export(s: Subject, runtimes: Sequence[str], absent: dict[str, str]) -> Ready | None:
+    """Write the ONNX file if a runtime wants it and it is not there."""
+    wanting = [r for r in runtimes if r in FROM_ONNX and importlib.util.find_spec(r)]
+    if not wanting or s.file.exists() or s.inputs.tensors[0].device.type != "cpu":
+        return None
+    try:
+        return _ready(lambda: write_onnx(s.model, s.inputs, s.file))[1]
+    except TorchskipError as reason:
+        absent.update(dict.fromkeys(wanting, _line(reason)))
+        return None
+
+
+def _rounds(
+    runs: dict[str, Run], device: torch.device, rounds: int, budget: float | None
+) -> tuple[dict[str, list[float]], dict[str, list[int]]]:
+    seconds: dict[str, list[float]] = {runtime: [] for runtime in runs}
+    faults: dict[str, list[int]] = {runtime: [] for runtime in runs}
+    names, start = list(runs), time.perf_counter()
+    for done in range(rounds):
+        if budget is not None and done >= 3 and time.perf_counter() - start > budget:
+            break
+        first = done % len(names)
+        for runtime in (*names[first:], *names[:first]):
+            before = _page_faults()
+            begun = time.perf_counter()
+            runs[runtime]()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            seconds[runtime].append(time.perf_counter() - begun)
+            if before is not None:
+                faults[runtime].append((_page_faults() or before) - before)
+    return seconds, faults
+
+
 def _prepare(
-    make: Callable[[_Subject], Run], subject: _Subject, truth: Sequence[Tensor]
-) -> tuple[Run, float, float]:
+    make: Callable[[Subject], Run], subject: Subject, truth: Sequence[Tensor]
+) -> tuple[Run, Ready, float]:
     """Make a runner; its readiness includes the first call, which some compile in."""
-    start = time.perf_counter()
-    run = make(subject)
-    results = [r.to(t.dtype) for r, t in zip(run(), truth, strict=True)]
-    ready = time.perf_counter() - start
+
+    def answer() -> tuple[Run, Sequence[Tensor]]:
+        run = make(subject)
+        return run, run()
+
+    (run, results), ready = _ready(answer)
+    results = [r.to(t.dtype) for r, t in zip(results, truth, strict=True)]
     difference = max(map(largest_difference, results, truth), default=0.0)
     run()
     return run, ready, difference
 
 
-def _clock(run: Run, inputs: Inputs) -> float:
-    device = inputs.tensors[0].device
-    start = time.perf_counter()
-    run()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+def _ready(make: Callable[[], _T]) -> tuple[_T, Ready]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    made = make()
+    return made, Ready(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def _page_faults() -> int | None:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0][:200]
 
 
 def machine() -> dict[str, Any]:

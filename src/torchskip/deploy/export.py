@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torchskip.deploy.capture import Inputs
 from torchskip.deploy.probe import other_size
 from torchskip.deploy.proof import Check, largest_difference
+from torchskip.deploy.runners import Runner, onnx_runner, openvino_runner
 from torchskip.errors import ExportError
 from torchskip.trace.restore import random_state
 from torchskip.trace.tree import leaves
 
-__all__ = ["Exported", "Target", "export"]
+__all__ = ["Exported", "Target", "export", "write_onnx"]
 
 Target = Literal["onnx", "export", "openvino-ready"]
-Runner = Callable[[Sequence[Tensor]], list[Tensor]]
 
 _TOLERANCE = 1e-4
 _AXES = {
@@ -163,6 +163,21 @@ def _write(
         raise ExportError(f"{type(error).__name__}: {_first_line(error)}") from error
 
 
+def write_onnx(model: nn.Module, inputs: Inputs, path: Path) -> None:
+    """Write `model` as ONNX for any batch size, or for that of `inputs`; nothing is compared."""
+    for dynamic in ("batch", "nothing"):
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+            draft = Path(folder) / path.name
+            try:
+                _write(model, inputs, draft, "onnx", _AXES[dynamic])
+            except ExportError:
+                if dynamic == "nothing":
+                    raise
+                continue
+            os.replace(draft, path)
+            return
+
+
 def _named(
     model: nn.Module, arguments: tuple[Any, ...], spec: Callable[[Any], Any]
 ) -> dict[str, Any]:
@@ -233,51 +248,6 @@ def _runners(draft: Path, to: Target, inputs: Inputs) -> dict[str, Runner]:
         with contextlib.suppress(ImportError):
             runners["OpenVINO"] = openvino_runner(draft)
     return runners
-
-
-def onnx_runner(path: Path, threads: int = 0) -> Runner:
-    """Return a function that runs an ONNX file in ONNX Runtime."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ExportError(
-            "comparing needs onnxruntime\n  mend: pip install 'torchskip[export]'"
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    names = [i.name for i in session.get_inputs()]
-
-    def run(tensors: Sequence[Tensor]) -> list[Tensor]:
-        arrays = [t.detach().cpu().numpy() for t in tensors]
-        results = session.run(None, dict(zip(names, arrays, strict=True)))
-        return [torch.from_numpy(r) for r in results]
-
-    return run
-
-
-def openvino_runner(path: Path, threads: int = 0, precision: str = "f32") -> Runner:
-    """Return a function that runs an ONNX file in OpenVINO."""
-    import openvino
-
-    settings: dict[str, Any] = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": precision,
-    }
-    if threads:
-        settings["INFERENCE_NUM_THREADS"] = threads
-    compiled = openvino.Core().compile_model(str(path), "CPU", settings)
-    request = compiled.create_infer_request()
-
-    def run(tensors: Sequence[Tensor]) -> list[Tensor]:
-        request.infer([openvino.Tensor(t.detach().cpu().contiguous().numpy()) for t in tensors])
-        return [
-            torch.from_numpy(request.get_output_tensor(i).data)
-            for i in range(len(compiled.outputs))
-        ]
-
-    return run
 
 
 @contextlib.contextmanager
