@@ -49,7 +49,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def of(self, y: Tensor, spatial: int) -> tuple[Geometry | Lost, ...]:
         """Geometry of the last ``spatial`` dimensions of ``y``."""
         track = self._tracks.get(id(y))
-        dims = list(track.dims)[-spatial:] if track else [None] * spatial
+        dims = list(track.dims)[len(track.dims) - spatial :] if track else [None] * spatial
         found: list[Geometry | Lost] = []
         for axis, dim in enumerate(dims):
             if dim is None:

@@ -8,7 +8,16 @@ from torch import Tensor, nn
 from torchskip.errors import MergeShapeError
 from torchskip.nn.where import locate
 
-__all__ = ["MERGES", "Gate", "Merge", "add", "concat", "multiply", "refuse_broadcast"]
+__all__ = [
+    "MERGES",
+    "Gate",
+    "Merge",
+    "add",
+    "concat",
+    "concat_features",
+    "multiply",
+    "refuse_broadcast",
+]
 
 Merge = Callable[[Tensor, Tensor], Tensor]
 
@@ -68,11 +77,30 @@ def concat(shortcut: Tensor, branch: Tensor) -> Tensor:
     return torch.cat((shortcut, branch), 1)
 
 
+def concat_features(shortcut: Tensor, branch: Tensor) -> Tensor:
+    """``y = [shortcut, branch]`` along the last axis: the channels of a branch of linear layers.
+
+    Shapes:
+        ``(..., C_1), (..., C_2) -> (..., C_1 + C_2)``.
+
+    Raises:
+        MergeShapeError: when any other axis differs.
+
+    >>> concat_features(torch.zeros(1, 4, 2), torch.zeros(1, 4, 3)).shape
+    torch.Size([1, 4, 5])
+
+    """
+    if shortcut.shape[:-1] != branch.shape[:-1]:
+        raise _mismatch("concatenate", shortcut, branch)
+    return torch.cat((shortcut, branch), -1)
+
+
 class Gate(nn.Module):
     """A highway: ``y = t * branch + (1 - t) * shortcut`` with ``t = sigmoid(W shortcut + b)``.
 
-    ``W`` is a 1x1 convolution. Srivastava, Greff & Schmidhuber 2015, *Highway Networks*, eq. 3,
-    with the bias ``b = -2`` of their section 2.2, so that a block starts close to its shortcut.
+    ``W`` is a 1x1 convolution, or a linear layer where there is no spatial axis. Srivastava,
+    Greff & Schmidhuber 2015, *Highway Networks*, eq. 3, with the bias ``b = -2`` of their
+    section 2.2, so that a block starts close to its shortcut.
 
     Shapes:
         ``(N, C, *spatial), (N, C, *spatial) -> (N, C, *spatial)``.
@@ -96,10 +124,13 @@ class Gate(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        conv = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[spatial]
-        self.transform = conv(channels, channels, 1, device=device, dtype=dtype)
-        assert self.transform.bias is not None  # noqa: S101  (narrows the type)
-        nn.init.constant_(self.transform.bias, bias)
+        self.transform: nn.Module
+        if spatial:
+            conv = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[spatial]
+            self.transform = conv(channels, channels, 1, device=device, dtype=dtype)
+        else:
+            self.transform = nn.Linear(channels, channels, device=device, dtype=dtype)
+        nn.init.constant_(self.transform.get_parameter("bias"), bias)
 
     def forward(self, shortcut: Tensor, branch: Tensor) -> Tensor:
         """Mix the two arms."""

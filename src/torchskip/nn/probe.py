@@ -4,17 +4,16 @@ The branch itself is never run: parameters, buffers, hooks, modes and random sta
 are, and no data is copied.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-defined]
 
 from torchskip.errors import ArgumentError, GeometryError
 from torchskip.nn.follow import Follower
 from torchskip.nn.geometry import Geometry, SizeRule
+from torchskip.nn.hints import Refuser, channels_of, ranks_of
 from torchskip.nn.moves import Lost
 from torchskip.nn.twin import dtype_of, meta_twin, undisturbed
 
@@ -26,6 +25,8 @@ _DISTINCT = (352, 416, 544)
 # Square sizes for branches that accept nothing else.
 _SQUARE = (64, 32, 224, 28, 16, 8, 256, 384, 512, 14, 7, 4)
 _SMALL = (1, 2, 5, 9, 30)
+# Axes between the batch and the features of a branch without spatial axes: none, tokens, windows.
+_BETWEEN = ((), (49,), (14, 14))
 # Channels for branches whose layers tell none.
 _GUESSES = (3, 4, 12, 8)
 
@@ -66,7 +67,8 @@ def probe(branch: nn.Module, in_channels: int | None = None) -> Probe:
     """Derive channels, geometry and size rule of ``branch`` without running it on data.
 
     Args:
-        branch: any module from one tensor ``(N, C, *spatial)`` to one tensor of the same rank.
+        branch: any module from one tensor ``(N, C, *spatial)`` to one tensor of the same rank,
+            or, made of linear layers, from ``(..., C)`` to ``(..., C_out)``: no spatial axes.
         in_channels: settles ``C`` where the branch does not tell it.
 
     Raises:
@@ -92,10 +94,14 @@ class _Runner:
         self.twin = meta_twin(branch)
         self.dtype = dtype_of(branch)
         self.refusals: list[str] = []
+        self.refuser = Refuser(self.twin)
 
-    def run(self, channels: int, sizes: Sequence[int]) -> "_Run | None":
-        """Run an input ``(2, channels, *sizes)``; None when the branch refuses it."""
-        x = torch.empty((2, channels, *sizes), device="meta", dtype=self.dtype)
+    def run(
+        self, channels: int, sizes: Sequence[int], between: Sequence[int] = ()
+    ) -> "_Run | None":
+        """Run an input ``(2, *between, channels, *sizes)``; None when the branch refuses it."""
+        shape = (2, *between, channels, *sizes)
+        x = torch.empty(shape, device="meta", dtype=self.dtype)
         follower = Follower(x, len(sizes))
         version = x._version
         try:
@@ -103,7 +109,7 @@ class _Runner:
                 y = self.twin(x)
         except Exception as error:  # a stranger's forward may raise anything
             lines = str(error).strip().splitlines() or [type(error).__name__]
-            self.refusals.append(f"{tuple(x.shape)}: {lines[0]}")
+            self.refusals.append(f"{tuple(x.shape)}: {self.refuser.explain() or lines[0]}")
             return None
         if not isinstance(y, Tensor):
             kind = type(y).__name__
@@ -112,7 +118,7 @@ class _Runner:
                 f"branch ({self.name}) returned a {kind}{count}, but a Skip merges one tensor\n"
                 f"  mend: wrap the branch in a module whose forward returns the tensor to merge"
             )
-        return _Run(x, y, follower, x._version != version)
+        return _Run(x, y, follower, x._version != version, tuple(between))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,26 +127,40 @@ class _Run:
     y: Tensor
     follower: Follower
     overwrote: bool
+    between: tuple[int, ...]
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels of input and output, which has the input's rank."""
+        axis = 1 + len(self.between)
+        return int(self.x.shape[axis]), int(self.y.shape[axis])
+
+    @property
+    def keeps_channels(self) -> bool:
+        return self.y.dim() == self.x.dim() and len({*self.channels}) == 1
 
 
 def _accepted(branch: nn.Module, runner: _Runner, given: int | None) -> "tuple[int | None, _Run]":
     """Channels (None: any) and one run that the branch accepts."""
-    told = [given] if given is not None else _channels(branch)
-    for spatial in _ranks(branch):
-        squares = [(n,) * spatial for n in _SQUARE]
-        for base in [_DISTINCT[:spatial], *squares]:
-            for channels in told:
-                run = runner.run(channels, base)
+    told = [given] if given is not None else channels_of(branch)
+    for spatial in ranks_of(branch):
+        for base, between in _layouts(spatial):
+            suggested = list(told)
+            for channels in suggested:  # grows while it is read
+                run = runner.run(channels, base, between)
                 if run is None:
+                    asked = runner.refuser.asks(channels) if given is None else None
+                    if asked is not None and asked not in suggested:
+                        suggested.append(asked)
                     continue
-                if given is None and _follows(run):
-                    more = runner.run(channels + 1, base)
-                    if more is not None and _follows(more):
+                if given is None and run.keeps_channels:
+                    more = runner.run(channels + 1, base, between)
+                    if more is not None and more.keeps_channels:
                         return None, run
                 return channels, run
             if not told:
                 runs = [run for c in _GUESSES if (run := runner.run(c, base)) is not None]
-                if len(runs) > 1 and all(_follows(run) for run in runs):
+                if len(runs) > 1 and all(run.keeps_channels for run in runs):
                     return None, runs[0]
                 if runs:
                     seen = ", ".join(f"{r.x.shape[1]} to {r.y.shape[1]}" for r in runs)
@@ -161,12 +181,16 @@ def _accepted(branch: nn.Module, runner: _Runner, given: int | None) -> "tuple[i
     )
 
 
-def _follows(run: _Run) -> bool:
-    return run.y.dim() == run.x.dim() and run.y.shape[1] == run.x.shape[1]
+def _layouts(spatial: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Spatial sizes to try, and the axes between batch and features where there are none."""
+    if spatial == 0:
+        return [((), between) for between in _BETWEEN]
+    return [(_DISTINCT[:spatial], ()), *(((n,) * spatial, ()) for n in _SQUARE)]
 
 
 def _derive(runner: _Runner, channels: int | None, run: _Run) -> Probe:
-    count, base = run.x.shape[1], tuple(run.x.shape[2:])
+    start = 2 + len(run.between)
+    base = tuple(run.x.shape[start:])
     spatial = len(base)
     if run.y.dim() != run.x.dim():
         raise GeometryError(
@@ -175,8 +199,16 @@ def _derive(runner: _Runner, channels: int | None, run: _Run) -> Probe:
             f"  mend: a Skip joins values of one rank; end the branch before it flattens"
         )
 
+    count, out = run.channels
+    if run.y.shape[1 : start - 1] != run.between:
+        raise GeometryError(
+            f"branch ({runner.name}) changes the axes before its features: input "
+            f"{tuple(run.x.shape)}, output {tuple(run.y.shape)}\n"
+            f"  mend: pass shortcut=... with a module that does the same"
+        )
+
     def sizes(*shape: int) -> tuple[int, ...] | None:
-        found = runner.run(count, shape)
+        found = runner.run(count, shape, run.between)
         return None if found is None else tuple(found.y.shape[2:])
 
     axes = run.follower.of(run.y, spatial)
@@ -195,13 +227,13 @@ def _derive(runner: _Runner, channels: int | None, run: _Run) -> Probe:
                 f"such as nn.AdaptiveAvgPool{spatial}d for a pooled branch"
             )
     geometries = tuple(g for g in axes if isinstance(g, Geometry))
-    period = max(g.period for g in geometries)
+    period = max((g.period for g in geometries), default=1)
     seen = [tuple(run.y.shape[2:])] + [sizes(*(n + j for n in base)) for j in range(1, period)]
     rules = tuple(
         SizeRule.fit(n, [s[axis] if s else None for s in seen[: g.period]], g.gain)
         for axis, (n, g) in enumerate(zip(base, geometries, strict=True))
     )
-    for small in (*_SMALL, base[0] + period):
+    for small in (*_SMALL, base[0] + period) if base else ():
         found = sizes(*(small,) * spatial)
         if found is not None and found != tuple(rule(small) for rule in rules):
             raise GeometryError(
@@ -212,46 +244,13 @@ def _derive(runner: _Runner, channels: int | None, run: _Run) -> Probe:
             )
     training = run.overwrote
     runner.twin.eval()
-    again = runner.run(count, base)
+    again = runner.run(count, base, run.between)
     overwrites = training or (again is not None and again.overwrote)
-    out = None if channels is None else int(run.y.shape[1])
-    return Probe(channels, out, geometries, rules, overwrites)
+    return Probe(channels, None if channels is None else out, geometries, rules, overwrites)
 
 
 def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
-
-
-def _channels(branch: nn.Module) -> list[int]:
-    """Numbers of input channels that the branch's layers and weights suggest, first layer first."""
-    found: list[int] = []
-    for module in branch.modules():
-        for name in ("in_channels", "num_features", "num_channels", "in_features"):
-            value = getattr(module, name, None)
-            if isinstance(value, int) and value > 0:
-                found.append(value)
-        shape = getattr(module, "normalized_shape", None)
-        if isinstance(shape, tuple | list) and shape and isinstance(shape[0], int):
-            found.extend((shape[0], shape[-1]))
-    for tensor in branch.parameters():
-        if not isinstance(tensor, UninitializedTensorMixin):
-            found.extend(int(n) for n in (*tensor.shape[1:2], *tensor.shape[:1]))
-    return list(dict.fromkeys(n for n in found if n > 0))
-
-
-def _ranks(branch: nn.Module) -> list[int]:
-    """Numbers of spatial axes, the likeliest first."""
-    found: list[int] = []
-    for module in branch.modules():
-        name = type(module).__name__
-        if type(module).__module__.startswith("torch.nn") and (
-            told := re.search(r"([123])d$", name)
-        ):
-            found.append(int(told[1]))
-    for tensor in branch.parameters():
-        if not isinstance(tensor, UninitializedTensorMixin) and 3 <= tensor.dim() <= 5:
-            found.append(tensor.dim() - 2)
-    return list(dict.fromkeys([*found, 2, 1, 3]))[: 1 if found else 3]
 
 
 def smallest_input(

@@ -37,7 +37,7 @@ class Restore(nn.Module):
         else:
             stride = tuple(int(g.stride) for g in back)
             self.resize = Frame(left_padding(back, kernel), kernel, stride)
-            self.pool = _POOLS[len(back)](kernel, stride) if max(kernel) > 1 else None
+            self.pool = _POOLS[len(back)](kernel, stride) if max(kernel, default=1) > 1 else None
         self.project_first = prod(g.stride for g in geometry) >= 1
 
     def forward(self, y: Tensor, size: torch.Size) -> Tensor:

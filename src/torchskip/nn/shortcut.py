@@ -19,6 +19,7 @@ __all__ = ["SHORTCUTS", "PadChannels", "Subsample", "derive_shortcut", "projecti
 SHORTCUTS = ("auto", "identity", "project", "pool", "pad")
 
 _POOLS: dict[int, type[Any]] = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
+_PADS: dict[int, type[Any]] = {1: nn.ConstantPad1d, 2: nn.ConstantPad2d, 3: nn.ConstantPad3d}
 _CONVS: dict[int, type[Any]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
@@ -95,7 +96,7 @@ def derive_shortcut(
     if kind == "pad":
         _need_integer_stride(kind, found)
         steps.update(_framed(found, (1,) * found.spatial))
-        if max(stride) > 1:
+        if max(stride, default=1) > 1:
             steps["subsample"] = Subsample(stride)
         if differs and channels:
             extra = (found.out_channels or 0) - (found.in_channels or 0)
@@ -139,8 +140,9 @@ def projection(
 ) -> nn.Module:
     """A 1x1 convolution without bias that keeps the variance of its input at initialisation.
 
-    Weights are normal with ``std = 1 / sqrt(in_channels)``: He et al. 2015 (arXiv 1502.01852)
-    eq. 10 without the factor for a rectifier, which a shortcut does not have.
+    A linear layer where there is no spatial axis. Weights are normal with
+    ``std = 1 / sqrt(in_channels)``: He et al. 2015 (arXiv 1502.01852) eq. 10 without the factor
+    for a rectifier, which a shortcut does not have.
 
     Raises:
         GeometryError: when the branch does not tell its number of channels.
@@ -151,11 +153,15 @@ def projection(
             "a 1x1 projection needs the number of channels, which the branch's layers do not "
             "tell\n  mend: pass in_channels=..."
         )
-    conv: nn.Module = _CONVS[spatial](
-        in_channels, out_channels, 1, stride, bias=False, device=device, dtype=dtype
-    )
-    nn.init.kaiming_normal_(conv.get_parameter("weight"), nonlinearity="linear")
-    return conv
+    layer: nn.Module
+    if spatial:
+        layer = _CONVS[spatial](
+            in_channels, out_channels, 1, stride, bias=False, device=device, dtype=dtype
+        )
+    else:
+        layer = nn.Linear(in_channels, out_channels, bias=False, device=device, dtype=dtype)
+    nn.init.kaiming_normal_(layer.get_parameter("weight"), nonlinearity="linear")
+    return layer
 
 
 def _on_grid(kind: str, found: Probe) -> OrderedDict[str, nn.Module]:
@@ -191,13 +197,10 @@ def _framed(found: Probe, kernel: tuple[int, ...]) -> OrderedDict[str, nn.Module
     flat = [side for pair in reversed(pads) for side in pair]
     # Growing first: cropping a small image before it has grown would leave nothing.
     grow, crop = [max(p, 0) for p in flat], [min(p, 0) for p in flat]
-    layer: type[Any] = {1: nn.ConstantPad1d, 2: nn.ConstantPad2d, 3: nn.ConstantPad3d}[
-        found.spatial
-    ]
     if any(grow):
-        steps["pad"] = layer(tuple(grow), 0.0)
+        steps["pad"] = _PADS[found.spatial](tuple(grow), 0.0)
     if any(crop):
-        steps["crop"] = layer(tuple(crop), 0.0)
+        steps["crop"] = _PADS[found.spatial](tuple(crop), 0.0)
     return steps
 
 
