@@ -195,7 +195,7 @@ class Graph:
     parameters: tuple[Parameter, ...] = ()
     failure: Failure | None = None
     training: bool = False
-    device: str = "meta"
+    device: Literal["meta", "fake", "real"] = "meta"
     output_names: tuple[str, ...] = ()
     attempts: tuple[Failure, ...] = ()
     grad: bool = True

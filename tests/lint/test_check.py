@@ -189,11 +189,27 @@ def test_only_what_could_tell_something_runs():
     block = Net(lambda s, x: s.b(x) + s.c(s.a(x)), a=c2(stride=2), b=c2(k=1, stride=2), c=c2())
     assert runs(seq(block, nn.ReLU(inplace=True)), X) == [numbers]
     rounding = Net(lambda s, x: x + s.b(s.a(x)), a=c2(stride=2), b=nn.Upsample(scale_factor=2))
-    assert runs(rounding, X) == ["size (2, 4, 9, 9)", numbers]
+    assert runs(rounding, X) == ["size (2, 4, 9, 17)", "size (2, 4, 9, 9)", numbers]
+    fitted = Net(
+        lambda s, x: x + nn.functional.interpolate(s.a(x), size=x.shape[2:]), a=c2(stride=2)
+    )
+    assert runs(fitted, X) == ["size (2, 4, 9, 17)", numbers]
     fixed = Net(lambda s, x: s.a(x.reshape(-1, 4, 100, 100)), a=c2())
     assert runs(fixed, torch.zeros(1, 4, 100, 100)) == [numbers, numbers]
     squeezed = Net(lambda s, x: s.a(x).mean((2, 3), True).squeeze() + x[..., 0, 0], a=c2())
     assert runs(squeezed, X) == ["size (1, 4, 8, 8)", numbers]
+
+
+def test_a_model_that_reads_values_is_tried_without_them_once_per_mode():
+    seen = []
+
+    def forward(s, x):
+        seen.append((s.training, x.is_meta))
+        return nn.functional.interpolate(s.a(x), size=x.shape[2:]) * float(x.abs().sum() >= 0) + x
+
+    report = check(Net(forward, a=c2(stride=2)), X)
+    assert [ran.name for ran in report.ran][2] == "size (2, 4, 9, 17)"
+    assert seen.count((False, True)) == seen.count((True, True)) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from torchskip.trace import trace
+from torchskip.trace.tracer import witnessed
 
 
 class Model(nn.Module):
@@ -18,6 +19,20 @@ class Model(nn.Module):
 
     def forward(self, x):
         return self.run(self, x)
+
+
+def test_a_pass_may_start_where_another_one_came_to():
+    seen, x = [], torch.ones(1, 4, 8, 8)
+
+    def run(m, x):
+        seen.append(x.device.type if type(x) is torch.Tensor else "fake")
+        return x + float(m.conv(x).mean())
+
+    assert trace(Model(run), x).device == "real"
+    assert seen == ["meta", "fake", "cpu"]
+    graph = witnessed(Model(run), (x,), {}, start="real")
+    assert (graph.device, graph.failure) == ("real", None)
+    assert seen == ["meta", "fake", "cpu", "cpu"]
 
 
 def numpy(m, x):

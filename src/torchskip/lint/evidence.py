@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -11,45 +11,23 @@ from typing import Any
 from torch import nn
 
 from torchskip.errors import ArgumentError
-from torchskip.graph import Graph, Module, Parameter, SkipPath
+from torchskip.graph import Graph, Module, Parameter
 from torchskip.lint.facts import Body, Loose, Renamed, Shapes, Stray
-from torchskip.lint.flow import Flow
 from torchskip.lint.numbers import Numbers
+from torchskip.lint.passes import Pass
 from torchskip.lint.probes import inputs, modules
 from torchskip.lint.probes.bodies import bodies
 from torchskip.lint.probes.floats import Floats
 from torchskip.lint.probes.half import half
 from torchskip.lint.probes.names import Names
 from torchskip.lint.probes.outplace import OutOfPlace
+from torchskip.lint.probes.watch import Watch
 from torchskip.lint.report import Ran
-from torchskip.skips import find_skips
-from torchskip.trace import trace
 from torchskip.trace.record import Recorder
+from torchskip.trace.standin import Rung
 from torchskip.trace.tracer import witnessed
 
 __all__ = ["Evidence", "Pass"]
-
-
-class Pass:
-    """One forward pass: its graph, the skips found in it, and its edges turned around."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-
-    @cached_property
-    def flow(self) -> Flow:
-        """The graph with its edges turned around."""
-        return Flow(self.graph)
-
-    @cached_property
-    def skips(self) -> tuple[SkipPath, ...]:
-        """The skip connections of this pass."""
-        return find_skips(self.graph)
-
-    @property
-    def places(self) -> frozenset[tuple[object, ...]]:
-        """Modules and lines of the operations."""
-        return frozenset((node.module, node.source) for node in self.graph.nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +61,8 @@ class Evidence:
         self._shapes = inputs.shapes_of(example)
         self.ran: list[Ran] = []
         self._names = Names()
-        self.eval = self._logged(
-            "evaluation", witnessed(model, example, kwargs, self._watched, training=False)
-        )
+        self._rungs: dict[bool, Rung] = {False: "meta", True: "meta"}
+        self.eval = self._pass("evaluation", self._shapes, witness=self._watched)
         failure = self.eval.graph.failure
         if failure and not any(node.outputs for node in self.eval.graph.nodes):
             raise ArgumentError(
@@ -94,17 +71,25 @@ class Evidence:
                 f"{failure.message.splitlines()[0] if failure.message else ''}"
                 + (f" (in {failure.module!r})" if failure.module else "")
             )
-        self.numbers = Numbers(model, example, kwargs, self.eval.graph, self.ran)
+        self.numbers = Numbers(model, example, kwargs, self.eval, self.ran)
 
-    @contextmanager
-    def _watched(self, recorder: Recorder) -> Iterator[None]:
-        # The inner mode looks first, and the outer one sees what it asks of tensors meanwhile.
-        with Floats(recorder) as self._floats, self._names:
-            yield
+    def _watched(self, recorder: Recorder) -> Watch:
+        self._floats = Floats(recorder.values.origin)
+        return Watch(self._names, self._floats)
 
-    def _pass(self, name: str, shapes: Shapes, training: bool = False) -> Pass:
+    def _pass(
+        self,
+        name: str,
+        shapes: Shapes,
+        training: bool = False,
+        witness: Callable[[Recorder], AbstractContextManager[Any]] = nullcontext,
+    ) -> Pass:
         given = inputs.shaped(self._example, shapes)
-        return self._logged(name, trace(self._model, *given, training=training, **self._kwargs))
+        # A model that reads values reads them in every pass of its mode.
+        start = self._rungs[training]
+        graph = witnessed(self._model, given, self._kwargs, witness, training, start)
+        self._rungs[training] = graph.device
+        return self._logged(name, graph)
 
     def _logged(self, name: str, graph: Graph) -> Pass:
         outcome = f"{len(graph.nodes)} operations"
@@ -128,8 +113,8 @@ class Evidence:
         return replace(self._trained("training", shapes), refused=marked.run)
 
     def _trained(self, name: str, shapes: Shapes) -> _Training:
-        with OutOfPlace() as mode:
-            run = self._pass(name, shapes, training=True)
+        mode = OutOfPlace()
+        run = self._pass(name, shapes, True, lambda recorder: mode)
         if mode.late:
             run = self._pass(f"{name}, in place", shapes, training=True)
         return _Training(run, shapes, mode.late)
@@ -189,8 +174,8 @@ class Evidence:
         return self._out_of_place("out of place in training", training=True)
 
     def _out_of_place(self, name: str, training: bool) -> Pass | None:
-        with OutOfPlace() as mode:
-            run = self._pass(name, self._shapes, training)
+        mode = OutOfPlace()
+        run = self._pass(name, self._shapes, training, lambda recorder: mode)
         return run if mode.late else None
 
     @property
@@ -212,6 +197,11 @@ class Evidence:
         return tuple(inputs.neighbours(self._shapes))
 
     @property
+    def apart(self) -> Shapes:
+        """Shapes of the example with odd spatial sizes that are unequal at every level."""
+        return inputs.apart(self._shapes)
+
+    @property
     def doubled(self) -> Shapes:
         """Shapes of the example with every spatial size twice as large."""
         return inputs.doubled(self._shapes)
@@ -231,7 +221,9 @@ class Evidence:
     @cached_property
     def half(self) -> Pass:
         """The evaluation pass in bfloat16."""
-        return self._logged("bfloat16", half(self._model, self._example, self._kwargs))
+        return self._logged(
+            "bfloat16", half(self._model, self._example, self._kwargs, self._rungs[False])
+        )
 
     # ---- modules and their sources
 

@@ -22,7 +22,7 @@ class Real:
     `gradients` says for each parameter what came back from a random projection of all
     outputs. `forward` and `backward` hold the message of what was raised, empty when nothing, and
     `place` the line of the user's that raised it in backward. `nothing` says that forward returned
-    None. `scales` are the standard deviations of the outputs of each module's first call, in order.
+    None. `scales` are the standard deviations of the first outputs of modules that add, in order.
     """
 
     gradients: Mapping[str, Gradient]

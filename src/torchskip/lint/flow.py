@@ -61,6 +61,16 @@ class Flow:
             masks.append(mask)
         return tuple(masks)
 
+    @cached_property
+    def cut(self) -> int:
+        """Bit mask of the values that autograd does not follow to what they were made of."""
+        mask = 0
+        for value in self.graph.values:
+            made = self.producer(value.index)
+            if made is not None and (value.requires_grad is False or not made.grad):
+                mask |= 1 << value.index
+        return mask
+
     def producer(self, value: int) -> Node | None:
         """The node that made a value."""
         index = self.graph.values[value].producer

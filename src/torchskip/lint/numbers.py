@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import nn
 
-from torchskip.graph import Graph
 from torchskip.lint.facts import Draws, Place, Real
 from torchskip.lint.flow import products
+from torchskip.lint.passes import Pass
 from torchskip.lint.probes import inputs, real
 from torchskip.lint.probes.draws import draws, draws_alone
 from torchskip.lint.probes.learn import learning
@@ -34,13 +34,13 @@ class Numbers:
         model: nn.Module,
         example: tuple[Any, ...],
         kwargs: dict[str, Any],
-        graph: Graph,
+        run: Pass,
         ran: list[Ran],
     ) -> None:
         self._model = model
         self._example = example
         self._kwargs = kwargs
-        self._graph = graph
+        self._run = run
         self._ran = ran
 
     @cached_property
@@ -64,15 +64,21 @@ class Numbers:
         if not self._fits(given):
             self._ran.append(Ran(name, f"left out: {self._work(given):.0e} products a pass"))
             return None
-        found = real.real(self._model, given, self._kwargs)
+        found = real.real(self._model, given, self._kwargs, self._sums)
         outcome = "not possible on meta parameters" if found is None else "finished"
         if found and (found.forward or found.backward):
             outcome = f"stopped: {found.forward or found.backward}"
         self._ran.append(Ran(name, outcome))
         return found
 
+    @property
+    def _sums(self) -> frozenset[str]:
+        """Modules that add a branch to their own input: their outputs are the stream."""
+        sums = (s.join for s in self._run.skips if (s.merge, s.kind) == ("add", "identity"))
+        return frozenset(self._run.graph.nodes[join].module for join in sums)
+
     def _work(self, given: tuple[Any, ...]) -> float:
-        return products(self._graph) * _pixels(given) / max(_pixels(self._example), 1)
+        return products(self._run.graph) * _pixels(given) / max(_pixels(self._example), 1)
 
     def _fits(self, given: tuple[Any, ...]) -> bool:
         return self._work(given) <= _MOST

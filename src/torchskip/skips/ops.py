@@ -7,6 +7,7 @@ dropout, activations, products with a constant).
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 from torchskip.graph import Node
@@ -78,6 +79,7 @@ _ROLES: dict[str, Role] = {
 }
 
 
+@cache  # there are some hundred operators, and every rule asks
 def base_name(op: str) -> str:
     """Return an operator's name without namespace, overload and in-place underscore.
 

@@ -11,9 +11,10 @@ from torch.nn.parameter import is_lazy
 
 from torchskip.trace.memory import extent
 
-__all__ = ["Rung", "StandIns"]
+__all__ = ["RUNGS", "Rung", "StandIns"]
 
 Rung = Literal["meta", "fake", "real"]
+RUNGS: tuple[Rung, ...] = ("meta", "fake", "real")  # from cheap to dear
 
 # Buffers this small keep their values on the meta rung, so that a forward may read them.
 _SMALL = 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from torch import nn
 from torchskip.graph import Failure, Graph
 from torchskip.trace.attempt import Attempt
 from torchskip.trace.record import Recorder
-from torchskip.trace.standin import Rung
+from torchskip.trace.standin import RUNGS, Rung
 
 __all__ = ["trace", "unwrapped", "witnessed"]
 
@@ -65,27 +65,29 @@ def witnessed(
     model: nn.Module,
     example: tuple[Any, ...],
     kwargs: dict[str, Any],
-    witness: Callable[[Recorder], AbstractContextManager[Any]],
+    witness: Callable[[Recorder], AbstractContextManager[Any]] = nullcontext,
     training: bool | None = None,
+    start: Rung = "meta",
 ) -> Graph:
     """Trace with ``witness(recorder)`` entered around every pass; the last pass is the graph's.
 
     A graph says what ran; a witness also sees who asked for it, such as the call in Python.
+    `start` is the first device to try: the one that another pass of the model came to, say.
     """
     attempt = Attempt(unwrapped(model), example, kwargs, training)
     attempt.witness = witness
     with _LOCK:
-        return _ladder(attempt)
+        return _ladder(attempt, start)
 
 
-def _ladder(attempt: Attempt) -> Graph:
+def _ladder(attempt: Attempt, start: Rung = "meta") -> Graph:
     """Try the cheap rungs first; a failure counts when it is the model's and not the rung's."""
     failures: list[Failure] = []
     first = graph = Graph("", (), (), (), ())
     attempt.careful = True
-    rungs: list[Rung] = ["meta", "fake", "real"]
+    rungs = list(RUNGS[RUNGS.index(start) :])
     if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
-        rungs.remove("meta")
+        rungs = [rung for rung in rungs if rung != "meta"]
     for rung in rungs:
         if rung == "real" and attempt.without_data:
             break

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from torchskip.lint.probes.names import Names
+from torchskip.lint.probes.watch import Watch
 
 
 class Forward(nn.Module):
@@ -89,7 +90,8 @@ def saved_afterwards(x):
 
 def noted(body):
     x = (torch.rand(2, 4).requires_grad_()) * 1
-    with Names() as mode:
+    mode = Names()
+    with Watch(mode):
         Forward(body)(x)
     return {(found.name, found.through) for found in mode.found}
 
@@ -125,7 +127,8 @@ def test_its_neighbours_are_not(body):
 
 def test_the_lines_are_those_of_the_write_and_of_the_join():
     x = (torch.rand(2, 4).requires_grad_()) * 1
-    with Names() as mode:
+    mode = Names()
+    with Watch(mode):
         Forward(shortcut_first)(x)
     [found] = mode.found
     assert found.write.text == "x.mul_(2)"

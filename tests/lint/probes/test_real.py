@@ -1,10 +1,11 @@
 """What came back to each parameter, told from small passes with numbers."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from torchskip.lint.probes.real import real
+from torchskip.lint.probes.real import borrowed, real
 
 
 class Scaled(nn.Module):
@@ -73,3 +74,50 @@ def test_sparse_gradients(scale):
 
     found = real(Model(), (torch.zeros(2, 5, dtype=torch.long),), {})
     assert found.gradients == {"embed.weight": "flows" if scale else "zero"}
+
+
+def _under_no_grad(weight):
+    with torch.no_grad():
+        weight.mul_(2)
+
+
+def _in_numpy(weight):
+    weight.detach().numpy()[:] = 7
+
+
+WRITES = [_under_no_grad, _in_numpy, lambda w: w.data.fill_(3), lambda w: w.detach()[0].zero_()]
+ORIGINS = {
+    "torch": lambda: torch.ones(4),
+    "numpy": lambda: torch.from_numpy(np.ones(4, np.float32)),
+    "shared": lambda: torch.ones(4).share_memory_(),
+    "a part": lambda: torch.ones(9)[2:6],
+    "strided": lambda: torch.ones(8)[::2],
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_what_a_forward_writes_stays_in_the_copies(origin, write):
+    model = nn.Module()
+    model.weight = nn.Parameter(ORIGINS[origin]())
+    model.register_buffer("count", ORIGINS[origin]())
+    before = model.weight.data_ptr(), model.count.data_ptr()
+    with borrowed(model, training=True) as parameters:
+        write(parameters["weight"])
+        write(model.count)
+        assert not any(t.equal(torch.ones(4)) for t in (model.weight, model.count))
+    assert all(t.equal(torch.ones(4)) for t in (model.weight, model.count))
+    assert (model.weight.data_ptr(), model.count.data_ptr()) == before
+    with torch.no_grad():
+        model.weight.add_(1)  # and the model trains on in its own memory
+    assert (model.weight.data_ptr(), model.count.data_ptr()) == before
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_what_is_written_to_the_model_meanwhile_stays_out_of_the_copies(write):
+    model = nn.Linear(4, 4)
+    before = model.weight.detach().clone()
+    own = model.weight
+    with borrowed(model, training=True) as parameters:
+        write(own)
+        assert parameters["weight"].equal(before)

@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
-from torchskip.trace.record import Recorder
+from torchskip.lint.probes.watch import Watcher
 from torchskip.trace.tree import leaves
 
 __all__ = ["Floats"]
@@ -17,30 +16,31 @@ __all__ = ["Floats"]
 _CASTS = frozenset({"float", "double", "half", "bfloat16", "type"})
 
 
-class Floats(TorchFunctionMode):
-    """Inside, notes calls whose floating dtype does not come from the model or its input.
+class Floats(Watcher):
+    """Notes calls whose floating dtype does not come from the model or its input.
 
     `asked` says that there was one. A cast to the dtype that a tensor has already is one, too: no
-    graph shows it, and in another precision it is none.
+    graph shows it, and in another precision it is none. `origin` tells the parameters that a
+    tensor derives from.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
+    def __init__(self, origin: Callable[[Tensor], tuple[str, ...]]) -> None:
         self.asked = False
-        self._origin = recorder.values.origin
+        self._origin = origin
 
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        result = func(*args, **kwargs)
+    def after(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """Note what the call asks for."""
         if not self.asked and isinstance(result, Tensor) and result.is_floating_point():
-            self.asked = self._asks(getattr(func, "__name__", ""), args, kwargs)
-        return result
+            self.asked = self._asks(name, args, kwargs)
 
     def _asks(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         if name in _CASTS or any(isinstance(a, torch.dtype) for a in (*args, *kwargs.values())):
             return True
-        floats = [t for _, t in leaves((args, kwargs)) if t.is_floating_point()]
-        # What is on meta comes from the input; what has a name, from the model.
-        return not floats or any(t.ndim and not (t.is_meta or self._origin(t)) for t in floats)
+        given = False
+        for _, tensor in leaves((args, kwargs) if kwargs else args):
+            if tensor.is_floating_point():
+                given = True
+                # What is on meta comes from the input; what has a name, from the model.
+                if not tensor.is_meta and tensor.ndim and not self._origin(tensor):
+                    return True
+        return not given

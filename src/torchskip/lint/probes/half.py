@@ -8,23 +8,22 @@ import torch
 from torch import Tensor, nn
 
 from torchskip.graph import Graph
-from torchskip.trace import trace
 from torchskip.trace.restore import Snapshot
+from torchskip.trace.standin import Rung
+from torchskip.trace.tracer import witnessed
 
 __all__ = ["half"]
 
 
-def half(model: nn.Module, example: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
-    """Trace ``model.bfloat16()`` without converting the user's model."""
+def half(
+    model: nn.Module, example: tuple[Any, ...], kwargs: dict[str, Any], start: Rung = "meta"
+) -> Graph:
+    """Trace ``model.bfloat16()``, first on `start`, without converting the user's model."""
     snapshot = Snapshot(model.modules())
     try:
         snapshot.swap(_parameter, _cast)
-        return trace(
-            model,
-            *(_cast(item) if isinstance(item, Tensor) else item for item in example),
-            training=False,
-            **kwargs,
-        )
+        given = tuple(_cast(item) if isinstance(item, Tensor) else item for item in example)
+        return witnessed(model, given, kwargs, training=False, start=start)
     finally:
         snapshot.restore()
 

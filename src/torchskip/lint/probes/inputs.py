@@ -12,6 +12,7 @@ from torchskip.lint.facts import Shapes
 from torchskip.trace.tree import leaves, rebuild
 
 __all__ = [
+    "apart",
     "batch_of",
     "doubled",
     "mark_for",
@@ -83,6 +84,12 @@ def neighbours(shapes: Shapes) -> Iterator[Shapes]:
         yield _with_sizes(shapes, tuple(size + 1 for size in sizes))
     if len(sizes) > 1:
         yield _with_sizes(shapes, (sizes[0] + 1, *sizes[1:]))
+
+
+def apart(shapes: Shapes) -> Shapes:
+    """Every spatial size one larger, the last after doubling: odd, and unequal at each level."""
+    *sizes, last = _sizes(shapes) or (0,)
+    return _with_sizes(shapes, (*(size + 1 for size in sizes), 2 * last + 1))
 
 
 def doubled(shapes: Shapes) -> Shapes:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import ast
 import linecache
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from torchskip.graph import Source
 from torchskip.lint.facts import Renamed
 from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS
+from torchskip.lint.probes.watch import Watcher
 from torchskip.trace.locate import source, user_code
 from torchskip.trace.memory import extent
 from torchskip.trace.tree import leaves
@@ -42,25 +42,20 @@ class _Held:
     read: bool
 
 
-class Names(TorchFunctionMode):
-    """Inside, notes joins that read a tensor by another name than the one it was written by."""
+class Names(Watcher):
+    """Notes joins that read a tensor by another name than the one it was written by."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.found: list[Renamed] = []
         self._held: dict[tuple[int, int], _Held] = {}
 
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        name = getattr(func, "__name__", "")
+    def before(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Note what the call writes to, and what it reads."""
         frame = sys._getframe().f_back
         if self._held and not name.startswith("__get"):
             self._read(name, [t for _, t in leaves(args)], frame)
         if args and isinstance(args[0], Tensor) and _writes(name, kwargs):
             self._write(args[0], frame)
-        return func(*args, **kwargs)
 
     def _write(self, tensor: Tensor, start: FrameType | None) -> None:
         if not tensor.requires_grad or tensor.is_leaf:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -46,8 +46,10 @@ def borrowed(model: nn.Module, training: bool) -> Iterator[dict[str, nn.Paramete
             model.train(training)
             copies: dict[int, Tensor] = {}  # tied tensors stay tied
             snapshot.swap(
-                lambda p: copies.setdefault(id(p), _copy(p)),
-                lambda b: copies.setdefault(id(b), b.detach().to("cpu", copy=True)),
+                lambda p: copies.setdefault(
+                    id(p), nn.Parameter(_copy(p), requires_grad=p.requires_grad)
+                ),
+                lambda b: copies.setdefault(id(b), _copy(b)),
             )
             torch.manual_seed(0)
             yield dict(model.named_parameters())
@@ -72,21 +74,32 @@ def _eager() -> Iterator[None]:
         yield
 
 
-def _copy(parameter: Tensor) -> Tensor:
-    return nn.Parameter(
-        parameter.detach().to("cpu", copy=True), requires_grad=parameter.requires_grad
-    )
+def _copy(tensor: Tensor) -> Tensor:
+    """A copy on the CPU: made where something is written to either, if the memory allows."""
+    if tensor.device.type == "cpu":
+        with suppress(RuntimeError, AttributeError):  # memory of NumPy's, shared, on disk
+            return tensor.detach()._lazy_clone()
+    return tensor.detach().to("cpu", copy=True)
 
 
-def real(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> Real | None:
-    """Run forward and backward on small random inputs; None for a model without numbers."""
+def real(
+    model: nn.Module,
+    example: Arguments,
+    kwargs: dict[str, Any],
+    measured: frozenset[str] = frozenset(),
+) -> Real | None:
+    """Run forward and backward on small random inputs; None for a model without numbers.
+
+    `measured` are the modules whose outputs' standard deviations to note.
+    """
     if not has_numbers(model):
         return None
     given = random_like(example)
     scales: list[tuple[str, float]] = []
     with borrowed(model, training=True) as parameters, torch.enable_grad():
         for path, module in model.named_modules():
-            module.register_forward_hook(_scale(path, scales))
+            if path in measured:
+                module.register_forward_hook(_scale(path, scales))
         try:
             result = model(*given, **kwargs)
         except RAISED as error:

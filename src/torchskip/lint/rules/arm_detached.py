@@ -99,6 +99,8 @@ def _judge(run: Pass, join: Join) -> Iterator[Finding]:
     if name(join.node) in _DIFFERENCES and _measures(flow, join.node.outputs[0]):
         return
     for value in join.values:
+        if not flow.ancestors[value] & flow.cut:
+            continue
         sizes = flow.value(value).shape
         others = [v for v in join.values if v != value]
         splits = [(_common(flow, value, v), v) for v in others]

@@ -94,9 +94,8 @@ def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
     """Layers left out although their neighbours in a list, or their twins in equal blocks, run."""
     modules = evidence.modules
     called, read = _runs(evidence)
-    holding = {p.name.rpartition(".")[0] for p in evidence.eval.graph.parameters if not p.buffer}
     runs = {p for path in called | read for p in _above(path)}
-    idle = {p for path in holding for p in _above(path)} - runs
+    idle = _holding(evidence).keys() - runs
     instead = stand_ins(evidence)
     for path in sorted(idle):
         parent, _, word = path.rpartition(".")
@@ -174,18 +173,19 @@ def _runs(evidence: Evidence) -> tuple[set[str], set[str]]:
 def _unused(evidence: Evidence) -> dict[str, list[str]]:
     """Topmost modules with parameters that no pass calls, by the module that should."""
     called, read = _runs(evidence)
-    holding = {p.name.rpartition(".")[0] for p in evidence.eval.graph.parameters if not p.buffer}
+    runs = {p for path in called | read for p in _above(path)}
     found: dict[str, list[str]] = {}
-    for module in evidence.eval.graph.modules:
-        path = module.path
+    for path in _holding(evidence):
         parent = path.rpartition(".")[0]
-        held = [h for h in holding if h == path or h.startswith(path + ".")]
-        if not path or path in called or not held or parent not in called:
-            continue
-        if any(n == path or n.startswith(path + ".") for n in called | read):
-            continue
-        found.setdefault(parent, []).append(path)
+        if path not in runs and parent in called and path in evidence.modules:
+            found.setdefault(parent, []).append(path)
     return found
+
+
+def _holding(evidence: Evidence) -> dict[str, None]:
+    """Modules with parameters of their own or below them, in order."""
+    names = [p.name for p in evidence.eval.graph.parameters if not p.buffer]
+    return dict.fromkeys(p for n in names for p in _above(n.rpartition(".")[0]))
 
 
 def _could_bridge(evidence: Evidence, block: str, path: str) -> bool:
