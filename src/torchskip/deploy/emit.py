@@ -162,12 +162,28 @@ class Emitter:
             if isinstance(parent, list):
                 return parent[index]
             return self.call("aten::__getitem__", parent, index)
+        if step.target == "room":
+            return self._room(step)
+        if step.target == "put":
+            into, x, start = self.resolve(step.args)
+            stop = start + self.shapes[step.args[1].name][1]
+            self.call("aten::copy_", self.call("aten::slice", into, 1, start, stop, 1), x)
+            return into
         if step.target == "scale_shift":
             x, scale, shift = self.resolve(step.args)
             return self.call("aten::addcmul", shift, x, scale)
         other_form = OTHER_FORMS.get(step.target)
         made = None if other_form is None else other_form(self, step)
         return self._operator(step) if made is None else made
+
+    def _room(self, step: Step) -> Any:
+        like = self.resolve(step.args[0])
+        kind = self.node("prim::dtype", [like])
+        kind.setType(torch._C.IntType.get())
+        size = list(self.shapes[step.name])
+        made = self.node("aten::empty", [size, kind, None, None, None, torch.channels_last])
+        made.setType(torch._C.TensorType.get())
+        return made
 
     def _operator(self, step: Step) -> Any:
         """Write an operator as it was recorded, every argument of its schema in order."""

@@ -83,9 +83,20 @@ def _add(to: Graph, step: Step) -> Any:
 
 
 def _mul(to: Graph, step: Step) -> Any:
-    if to.lone_arithmetic:
+    if not to.lone_arithmetic:
+        return to.call("aten::multiply", *to.resolve(step.args))  # the same by another name
+    # A gate ends its group: else the image that it scales goes through memory for itself.
+    gates = [_gates(to, *pair) for pair in (step.args, step.args[::-1])]
+    if not any(gates):
         return None
-    return to.call("aten::multiply", *to.resolve(step.args))  # the same by another name
+    values = zip(to.resolve(step.args), gates, strict=True)
+    return to.call("aten::mul", *(to.call("aten::alias", v) if gate else v for v, gate in values))
+
+
+def _gates(to: Graph, value: Any, other: Any) -> bool:
+    """Whether `value` has one pixel per channel where `other` has an image."""
+    small, large = (to.shapes.get(getattr(v, "name", ""), ()) for v in (value, other))
+    return len(small) == 4 and small[:2] == large[:2] and small[2:] == (1, 1) != large[2:]
 
 
 def gelu(to: Graph, y: Any, approximate: str) -> Any:

@@ -11,7 +11,9 @@ from torch import nn
 
 from torchskip.deploy.capture import Capture, Inputs
 from torchskip.deploy.chain import fuse_passes
+from torchskip.deploy.grow import grow
 from torchskip.deploy.model import FusedModel, Layout
+from torchskip.deploy.pages import keep_pages
 from torchskip.deploy.plan import lower, record
 from torchskip.deploy.probe import Sight, look
 from torchskip.deploy.program import Program, fold_constants, make_pure
@@ -64,6 +66,7 @@ def fuse(
     """
     start = time.perf_counter()
     _check_arguments(model, dtype)
+    keep_pages()
     given = Inputs.of(example)
     if not given.tensors:
         raise FuseError(
@@ -125,6 +128,7 @@ def _program(
     fold_constants(program)
     make_pure(program)
     fuse_passes(program, exact_ones=target in (torch.float32, torch.float64))
+    grow(program)
     return sight, program, before
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from torchskip.deploy.capture import Inputs
 from torchskip.deploy.compiled import Compiled
+from torchskip.deploy.pages import keep_pages
 from torchskip.deploy.plan import Plan, executable
 from torchskip.deploy.report import Report
 from torchskip.errors import FuseError
@@ -191,6 +192,7 @@ class FusedModel(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
+        keep_pages()
         self.code = executable(self.plan)
         self.compiled = Compiled(self.plan, self.code, *state["compiled"])
 

@@ -13,6 +13,7 @@ from torch._ops import OpOverload
 
 from torchskip.deploy.find import affine, kernel
 from torchskip.deploy.fold import retype
+from torchskip.deploy.grow import put, room
 from torchskip.deploy.kernels import Convolution, Linear
 from torchskip.deploy.program import Program, aten
 from torchskip.deploy.reuse import IN_PLACE
@@ -37,6 +38,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "getitem": operator.getitem,
     "scale_shift": scale_shift,
     "scale_shift_": scale_shift_,
+    "room": room,
+    "put": put,
 }
 
 
@@ -138,7 +141,7 @@ def record(program: Program) -> Plan:
             modules[target] = _module(node)
         elif node.target is affine:
             target = "scale_shift"
-        elif node.target in (extent, operator.getitem):
+        elif node.target in (extent, operator.getitem, room, put):
             target = node.target.__name__
         dead = bool(node.meta.get("overwrite"))
         steps.append(Step(kind, node.name, target, _plain(args), _plain(kwargs), dead))

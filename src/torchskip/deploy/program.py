@@ -115,7 +115,10 @@ def viewing(node: fx.Node) -> bool:
         parent = node.args[0]
         return not isinstance(parent, fx.Node) or viewing(parent)
     if not isinstance(node.target, OpOverload):
-        return False
+        memory = node.meta.get("memory")
+        return memory is not None and any(
+            n.meta.get("memory") == memory for n in node.all_input_nodes
+        )
     if node.target.overloadpacket in (aten.reshape, aten.contiguous, aten.to):
         return True
     return any(r.alias_info is not None for r in node.target._schema.returns)

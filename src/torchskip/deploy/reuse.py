@@ -12,6 +12,7 @@ from torch import fx
 from torch._ops import OpOverload
 
 from torchskip.deploy.find import affine, kernel
+from torchskip.deploy.grow import put, room
 from torchskip.deploy.program import Program, aten, literal, viewing
 from torchskip.deploy.sizes import extent
 
@@ -110,7 +111,9 @@ def samples_alone(program: Program) -> bool:
     for node in program.graph.nodes:
         if literal(node):
             return False
-        if node.op != "call_function" or node.target in (kernel, affine, extent, operator.getitem):
+        if node.op != "call_function" or node.target in (
+            *(kernel, affine, extent, operator.getitem, room, put),
+        ):
             continue
         if not _keeps_samples(node):
             return False
@@ -177,11 +180,18 @@ def peak_bytes(program: Program) -> int:
             if not taken:
                 size = math.prod(node.meta["shape"]) * _width(node.meta["dtype"])
                 alive += size
-                last = max((order.get(u, index) for u in node.users), default=index)
-                frees[last] += size
+                frees[_last_reader(node, order)] += size
         peak = max(peak, alive)
         alive -= frees.pop(index, 0)
     return peak
+
+
+def _last_reader(node: fx.Node, order: dict[fx.Node, int]) -> int:
+    """Return when `node`, or a view of it, is read for the last time."""
+    last = [order[node]]
+    for user in node.users:
+        last.append(_last_reader(user, order) if viewing(user) else order.get(user, order[node]))
+    return max(last)
 
 
 def _width(dtype: torch.dtype) -> int:
