@@ -52,6 +52,25 @@ def test_export_archive(tmp_path):
     assert done.opset is None
 
 
+def test_an_archive_of_any_name_is_read_back_without_a_word(tmp_path, caplog):
+    export(model(), torch.rand(2, 3, 16, 16), tmp_path / "net.archive", to="export")
+    assert [p.name for p in tmp_path.iterdir()] == ["net.archive"]
+    assert [r for r in caplog.records if r.levelname == "WARNING"] == []
+
+
+def test_weights_in_a_file_beside_come_along(tmp_path, monkeypatch):
+    save = torch.onnx.ONNXProgram.save  # puts weights beyond 2 GB in a file of their own
+    monkeypatch.setattr(
+        torch.onnx.ONNXProgram, "save", lambda self, path: save(self, path, external_data=True)
+    )
+    net, x = model(), torch.rand(1, 3, 20, 24)
+    export(net, x, tmp_path / "net.onnx")
+    assert {p.name for p in tmp_path.iterdir()} == {"net.onnx", "net.onnx.data"}
+    session = onnxruntime.InferenceSession(str(tmp_path / "net.onnx"))
+    (result,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    np.testing.assert_allclose(result, net(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
 class Lies(nn.Module):
     """Computes something else while it is exported."""
 

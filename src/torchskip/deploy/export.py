@@ -105,7 +105,9 @@ def export(
     refused: list[str] = []
     for dynamic, axes in _AXES.items():
         with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".export-") as folder:
-            draft = Path(folder) / f"model{destination.suffix or '.onnx'}"
+            # PyTorch's loader wants its suffix; weights beyond 2 GB lie in a file beside, by name.
+            pt2 = to == "export" and destination.suffix != ".pt2"
+            draft = Path(folder) / f"{destination.name}{'.pt2' if pt2 else ''}"
             try:
                 opset = _write(model, inputs, draft, to, axes)
                 checks, runtime = _compare(model, inputs, draft, to, dynamic, tolerance)
@@ -114,6 +116,8 @@ def export(
                     raise
                 refused.append(f"{dynamic}: {str(reason).splitlines()[0]}")
                 continue
+            for weights in {*Path(folder).iterdir()} - {draft}:
+                os.replace(weights, destination.parent / weights.name)
             os.replace(draft, destination)
         return Exported(str(destination), to, dynamic, opset, runtime, checks, tuple(refused))
     raise AssertionError("the loop returns or raises")
