@@ -180,6 +180,19 @@ def test_a_shortcut_overwritten_in_evaluation_alone():
     assert [f.code for f in check(OverwrittenAtRest(), X).findings] == ["TS104"]
 
 
+@pytest.mark.parametrize(
+    ("fail", "severity"),
+    [
+        (lambda x: torch._assert(False, "targets should not be none"), "note"),
+        (lambda x: x.missing, "warning"),
+        (lambda x: x.reshape(-1, 7), "warning"),
+    ],
+)
+def test_how_much_a_failure_in_training_alone_says(fail, severity):
+    model = Net(lambda s, x: s.a(x) + x if not s.training else fail(s.a(x)), a=c2())
+    assert [(f.code, f.severity) for f in check(model, X).findings] == [("TS100", severity)]
+
+
 def runs(model, *example):
     return [ran.name for ran in check(model, *example).ran][2:]
 

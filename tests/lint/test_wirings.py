@@ -115,6 +115,29 @@ def cat_net(conv, dim):
     return Net(lambda s, x: torch.cat([x, s.b(s.a(x))], dim), a=conv(), b=conv())
 
 
+def handed_down(block):
+    layer = c2()
+    blocks = seq(*(block(layer) for _ in range(2)))
+    return Net(lambda s, x: s.blocks(x) + x, layer=layer, blocks=blocks)
+
+
+class Wrapped(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return x + self.layer(x)
+
+
+def refined(s, x):
+    guesses = [torch.zeros(x.shape)]
+    for _ in range(3):
+        guess = guesses[-1].detach()
+        guesses.append(guess + s.b(torch.cat([s.a(x), guess], 1)))
+    return guesses[1:]
+
+
 def stack(conv, n, scale):
     def block():
         c = conv()
@@ -261,6 +284,7 @@ FIRES = {
         D3,
     ),
     "TS203 list": bad("TS203", lambda: seq(*([ResidualUnit(True)] * 3))),
+    "TS203 handed to containers": bad("TS203", lambda: handed_down(seq)),
     "TS203 1-D both arms": bad(
         "TS203", lambda: Net(lambda s, x: s.a(x) + s.b(F.relu(s.a(x))), a=c1(), b=c1()), D1
     ),
@@ -397,6 +421,7 @@ SILENT = {
     "TS105 a statistic": bad(
         "TS105", lambda: seq(c2(), Net(lambda s, x: s.a(x - x.mean().detach()) + x, a=c2()))
     ),
+    "TS105 a guess refined": bad("TS105", lambda: Net(refined, a=c2(), b=c2(8, 4))),
     "TS105 hook that keeps": bad("TS105", lambda: Store(False), D1),
     "TS106 doubled on purpose": bad("TS106", lambda: Net(lambda s, x: 2 * x + s.a(x), a=c2())),
     "TS106 two branches": bad(
@@ -454,6 +479,7 @@ SILENT = {
     "TS203 recurrence": bad(
         "TS203", lambda: Net(lambda s, x: [x := x + s.a(x) for _ in range(3)][-1], a=c2())
     ),
+    "TS203 handed to blocks": bad("TS203", lambda: handed_down(Wrapped)),
     "TS203 two inputs": bad("TS203", lambda: Net(lambda s, x: s.a(x) - s.a(x.flip(-1)), a=c2())),
     "TS203 shared activation": bad("TS203", lambda: (lambda r: seq(c2(), r, c2(), r))(nn.ReLU())),
     "TS204 projection": bad(

@@ -71,6 +71,11 @@ def test_without_data_the_partial_graph_comes_back():
     assert graph.nodes[0].op == "aten.convolution.default"
 
 
+def test_fake_inputs_go_where_a_model_without_data_is():
+    model = Model(lambda m, x: m.conv(x) * m.grid[:8]).to("meta")
+    assert trace(model, torch.zeros(1, 4, 8, 8), device="fake").failure is None
+
+
 @pytest.mark.parametrize(
     "run",
     [

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch._ops import OpOverload
 
-__all__ = ["OVERWRITING", "Plan", "plain", "plan"]
+__all__ = ["METADATA_ONLY", "OVERWRITING", "Plan", "plain", "plan"]
 
 # These take a tensor for its shape, type and device alone: no information flows.
-_METADATA_ONLY = {
+METADATA_ONLY = {
     "zeros_like",
     "ones_like",
     "empty_like",
@@ -103,7 +103,7 @@ def plan(func: OpOverload) -> Plan:
             (a.name, plain(a.default_value) if a.has_default_value() else None)
             for a in schema.arguments
         ),
-        reads=name not in _METADATA_ONLY,
+        reads=name not in METADATA_ONLY,
         writes=writes,
         unread=unread,
         touched=tuple(touched),

@@ -109,6 +109,9 @@ class StandIns:
                 leaf = leaf.to(device)
         else:
             leaf = self._make(tensor)
+            if self.mode is not None and device is not None:
+                with self.mode:
+                    leaf = leaf.to(device)
         if gradient and (leaf.is_floating_point() or leaf.is_complex()):
             leaf = leaf.requires_grad_().clone()
         return self.keep(tensor, leaf)

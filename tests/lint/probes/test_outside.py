@@ -17,6 +17,17 @@ class Sum(nn.Module):
         return self.conv(x) + other  # the line
 
 
+def filled(made, x):
+    for i, number in enumerate(x[0, 0].tolist()):
+        made[0, 0, i] = number
+    return made
+
+
+def assigned(made, x):
+    made[:, 1] = x[:, 0]
+    return made
+
+
 def lines(arm):
     found = outside(Sum(arm), (torch.zeros(1, 2, 6),), {})
     sum_at = Sum.forward.__code__.co_firstlineno + 2
@@ -28,7 +39,11 @@ def lines(arm):
     [
         lambda x: torch.from_numpy(x.detach().numpy()),
         lambda x: torch.tensor(x.tolist()),
-        lambda x: x.detach(),
+        lambda x: torch.from_numpy(x.detach().numpy()).to(x),
+        lambda x: torch.from_numpy(x.detach().numpy()).view_as(x) * 2,
+        lambda x: x.new_tensor(x.tolist()),
+        lambda x: filled(x.new_zeros(1, 2, 6), x),
+        lambda x: filled(torch.zeros_like(x), x),
     ],
 )
 def test_an_arm_that_follows_the_input_is_found(arm):
@@ -42,6 +57,10 @@ def test_an_arm_that_follows_the_input_is_found(arm):
         lambda x: torch.ones(1, 2, 6),
         lambda x: torch.rand(1, 2, 6),
         lambda x: torch.tensor(float(x.shape[-1])),
+        lambda x: x.detach(),  # the graph shows these
+        lambda x: x.detach().to(torch.float64).float() * 2 - 1,
+        lambda x: assigned(torch.zeros(1, 2, 6), x.detach()),
+        lambda x: torch.zeros(1, 2, 6).copy_(x.data),
     ],
 )
 def test_its_neighbours_are_not(arm):

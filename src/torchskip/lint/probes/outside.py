@@ -11,20 +11,28 @@ from torch.overrides import TorchFunctionMode
 
 from torchskip.lint.probes.inputs import random_like
 from torchskip.lint.probes.real import RAISED, Arguments, borrowed, carrying, has_numbers
+from torchskip.skips.ops import words
 from torchskip.trace.locate import here, source
+from torchskip.trace.schema import METADATA_ONLY
 from torchskip.trace.tree import leaves
 
 __all__ = ["Line", "outside"]
 
 Line = tuple[str, int]
+# Of all but the first argument, these take shape or type alone.
+_LIKE = words("to type_as view_as reshape_as expand_as")
 
 
 class _Noted(TorchFunctionMode):
-    """Keeps what operations read without a gradient, by the user's line, in order."""
+    """Keeps what operations read that torch did not make of the input, by line, in order.
+
+    What torch made and detached is in the graph: it came from outside no more than its origin.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.read: dict[Line, list[Tensor]] = {}
+        self._made: dict[int, Tensor] = {}  # without a gradient; alive, so that no id is reused
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -32,12 +40,31 @@ class _Noted(TorchFunctionMode):
         cut = [
             t
             for _, t in leaves(args)
-            if t.is_floating_point() and t.ndim > 1 and not t.requires_grad
+            if t.is_floating_point() and t.ndim > 1 and not self._followed(t)
         ]
         place = source(here()) if cut else None
         if place is not None:
             self.read.setdefault((place.file, place.line), []).extend(t.clone() for t in cut)
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        made = any(self._followed(t) for _, t in leaves(_read(name, args, kwargs)))
+        result = func(*args, **kwargs)
+        if made:
+            written = args[:1] if name == "__setitem__" else result
+            self._made.update((id(t), t) for _, t in leaves(written) if not t.requires_grad)
+        return result
+
+    def _followed(self, tensor: Tensor) -> bool:
+        return tensor.requires_grad or id(tensor) in self._made
+
+
+def _read(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+    """The arguments that a function reads for their numbers."""
+    if name in METADATA_ONLY:
+        return ()
+    if name in _LIKE:
+        return args[:1]
+    return args[name == "new_tensor" :], kwargs
 
 
 def outside(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> frozenset[Line]:

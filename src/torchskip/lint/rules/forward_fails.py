@@ -2,7 +2,8 @@
 
 ## What it does
 Reports the operation at which forward stopped, when it is no join of two arms; whatever ran
-before it is still checked.
+before it is still checked. It is a warning where only training fails, and a note where the model
+itself refuses the example there: a detector asks for its targets.
 
 ## Why is this bad
 The model does not run. Where the failing layer reads a join, the shapes that met there are named:
@@ -26,9 +27,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torchskip.graph import Graph, Node
+from torchskip.graph import Failure, Graph, Node
 from torchskip.lint.evidence import Evidence, Pass
-from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.finding import Finding, Mend, Severity
 from torchskip.lint.flow import Flow
 from torchskip.lint.mismatch import mismatch
 from torchskip.lint.ops import ADDS, CONCATS, FORMS, is_norm, name
@@ -55,11 +56,19 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 + (_fed_by(run, node) if node else ""),
                 module=failure.module,
                 source=failure.source,
-                # A small example may be too small for statistics in training alone.
-                severity="warning" if run is evidence.train else None,
+                severity=_severity(failure) if run is evidence.train else None,
                 mends=tuple(_widths(run, node)) if node else (),
             )
         return
+
+
+def _severity(failure: Failure) -> Severity:
+    """How much a failure in training alone says: there the example may be the reason.
+
+    It may be too small for statistics, or lack the targets that the model asks for.
+    """
+    refused = failure.node is None and failure.error in {"AssertionError", "ValueError"}
+    return "note" if refused else "warning"
 
 
 def _widths(run: Pass, node: Node) -> Iterator[Mend]:

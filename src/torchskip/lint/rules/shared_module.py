@@ -8,8 +8,9 @@ the same kind and size beside them never runs, and normalisations that serve bot
 ## Why is this bad
 `nn.Sequential(*[block] * 8)` is one block applied eight times: an eighth of the parameters, and
 normalisation statistics that are averaged over places where they differ. Networks that share
-weights on purpose loop over one module, run it on several inputs side by side, or feed it the sum
-of an earlier value and its own result; these are not reported.
+weights on purpose loop over one module, hand one of their own to blocks below, run it on several
+inputs side by side, or feed it the sum of an earlier value and its own result; these are not
+reported.
 
 ## Example
 
@@ -40,6 +41,7 @@ from torchskip.lint.twins import stand_ins
 from torchskip.lint.words import listed, times
 
 RULE = Rule("TS203", "shared-module", "warning", __doc__)
+_CONTAINERS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
 _OWN = (Mend("make one module per place"),)
 
 
@@ -50,7 +52,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     for names in evidence.registered:
         known = [name for name in names if name in modules]
         module = modules.get(known[0]) if known else None
-        if module is None or module.calls < 2:
+        if module is None or module.calls < 2 or _handed_down(evidence, names):
             continue
         reported.update(names)
         shown = listed([repr(n) for n in names[:4]]) + (" ..." if len(names) > 4 else "")
@@ -65,6 +67,13 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         reported.add(finding.module)
         yield finding
     yield from _lines(evidence, reported)
+
+
+def _handed_down(evidence: Evidence, names: tuple[str, ...]) -> bool:
+    """Whether a module keeps it under a name of its own and hands it to blocks below."""
+    top, *others = sorted((n.rpartition(".")[0] for n in names), key=len)
+    blocks = [evidence.modules.get(other) for other in others if below(other, top) and other != top]
+    return len(blocks) == len(others) and all(b and b.type not in _CONTAINERS for b in blocks)
 
 
 def _stand_ins(evidence: Evidence) -> Iterator[Finding]:
