@@ -11,6 +11,7 @@ from tests.truth.held_out import HELD_OUT, MISSED
 from tests.truth.row import Row
 from tests.truth.second import SECOND
 from tests.truth.table import QUICK, TABLE
+from tests.truth.third import THIRD
 from tests.truth.written import WRITTEN
 from tests.truth.zoo import build
 
@@ -36,7 +37,7 @@ def test_counts_and_places_of_written_networks(row: Row) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", [*DRAWN, *SECOND], ids=lambda r: r.spec)
+@pytest.mark.parametrize("row", [*DRAWN, *SECOND, *THIRD], ids=lambda r: r.spec)
 def test_counts_and_places_of_every_family(row: Row) -> None:
     _check(row)
 
@@ -50,7 +51,7 @@ def test_counts_of_models_drawn_at_random(row: Row) -> None:
 
 
 def test_the_table_is_large_enough() -> None:
-    rows = (*TABLE, *HELD_OUT, *DRAWN, *SECOND, *WRITTEN)
+    rows = (*TABLE, *HELD_OUT, *DRAWN, *SECOND, *THIRD, *WRITTEN)
     assert len({row.spec for row in rows}) == len(rows) >= 290
     assert all(row.why for row in rows)
 

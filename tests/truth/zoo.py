@@ -33,11 +33,10 @@ def _torchvision(name: str) -> tuple[nn.Module, tuple[int, ...]]:
         from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
         return resnet_fpn_backbone(backbone_name="resnet50", weights=None), (3, 224, 224)
-    if name == "ssdlite_backbone":
-        whole = models.get_model(
-            "ssdlite320_mobilenet_v3_large", weights=None, weights_backbone=None
-        )
-        return whole.backbone, (3, 320, 320)
+    if name in _BACKBONES:
+        detector, side = _BACKBONES[name]
+        whole = models.get_model(detector, weights=None, weights_backbone=None)
+        return whole.backbone, (3, side, side)
     options: dict[str, Any] = {}
     if any(word in name for word in ("fcn", "deeplab", "lraspp")):
         options["weights_backbone"] = None
@@ -48,6 +47,14 @@ def _torchvision(name: str) -> tuple[nn.Module, tuple[int, ...]]:
         side = 224 if any(word in name for word in ("mvit", "s3d", "swin")) else 112
         return model, (3, 16, side, side)
     return model, (3, 299, 299) if name == "inception_v3" else (3, 224, 224)
+
+
+_BACKBONES = {
+    "ssdlite_backbone": ("ssdlite320_mobilenet_v3_large", 320),
+    "ssd_backbone": ("ssd300_vgg16", 300),
+    "retinanet_backbone": ("retinanet_resnet50_fpn_v2", 224),
+    "fasterrcnn_mobilenet_backbone": ("fasterrcnn_mobilenet_v3_large_fpn", 224),
+}
 
 
 def _timm(name: str) -> tuple[nn.Module, tuple[int, ...]]:
@@ -178,9 +185,81 @@ _MONAI: dict[str, tuple[Callable[[Any], nn.Module], tuple[int, ...]]] = {
         lambda n: n.Generator((8,), (8, 4, 4), (16, 8, 1), (2, 2, 1), num_res_units=2),
         (8,),
     ),
+    "SwinUNETR-v2": (
+        lambda n: n.SwinUNETR(1, 2, feature_size=24, use_v2=True),
+        (1, 64, 64, 64),
+    ),
+    "SegResNetDS2": (lambda n: n.SegResNetDS2(2, 8, 1, 2), (1, 64, 64)),
+    "GlobalNet": (lambda n: n.GlobalNet((32, 32), 2, 2, 8, 3), (2, 32, 32)),
+    "MaskedAutoEncoderViT": (
+        lambda n: n.MaskedAutoEncoderViT(
+            1,
+            (64, 64),
+            (16, 16),
+            hidden_size=48,
+            mlp_dim=96,
+            num_layers=4,
+            num_heads=4,
+            decoder_hidden_size=32,
+            decoder_mlp_dim=64,
+            decoder_num_layers=2,
+            decoder_num_heads=4,
+            spatial_dims=2,
+        ),
+        (1, 64, 64),
+    ),
+    "ViTAutoEnc": (
+        lambda n: n.ViTAutoEnc(
+            1,
+            (64, 64),
+            (16, 16),
+            hidden_size=48,
+            mlp_dim=96,
+            num_layers=4,
+            num_heads=4,
+            spatial_dims=2,
+        ),
+        (1, 64, 64),
+    ),
+    "MILModel": (lambda n: n.MILModel(3, "att", pretrained=False), (4, 3, 64, 64)),
+    "SENet154": (lambda n: n.SENet154(spatial_dims=2, in_channels=3), (3, 64, 64)),
+    "UNet-three": (
+        lambda n: n.UNet(2, 1, 2, (8, 16, 32), (2, 2), num_res_units=3),
+        (1, 64, 64),
+    ),
+    "Regressor": (
+        lambda n: n.Regressor((1, 64, 64), (1,), (8, 16, 32), (2, 2, 2), num_res_units=2),
+        (1, 64, 64),
+    ),
+    "FlexibleUNet-resnet18": (
+        lambda n: n.FlexibleUNet(3, 2, "resnet18", pretrained=False, spatial_dims=2),
+        (3, 64, 64),
+    ),
+    "VarAutoEncoder": (
+        lambda n: n.VarAutoEncoder(2, (1, 32, 32), 1, 8, (8, 16), (2, 2), num_res_units=2),
+        (1, 32, 32),
+    ),
+    "SPADEAutoencoderKL": (
+        lambda n: n.SPADEAutoencoderKL(
+            2,
+            3,
+            num_res_blocks=(1, 1, 1),
+            channels=(16, 32, 32),
+            attention_levels=(False, False, True),
+            norm_num_groups=8,
+            spade_intermediate_channels=16,
+        ),
+        (1, 32, 32),
+    ),
+    "SPADENet": (
+        lambda n: n.SPADENet(2, 1, 1, 3, [32, 32], [8, 16], z_dim=8, is_vae=True),
+        (3, 32, 32),
+    ),
     "AutoEncoder": (lambda n: n.AutoEncoder(2, 1, 1, (8, 16, 32), (2, 2, 2)), (1, 64, 64)),
 }
 _FURTHER = {
+    "monai/SPADEAutoencoderKL": (torch.zeros(1, 3, 32, 32),),
+    "monai/SPADENet": (torch.zeros(1, 1, 32, 32),),
     "monai/DiffusionModelUNet": (torch.zeros(1),),
     "monai/ControlNet": (torch.zeros(1), torch.zeros(1, 1, 32, 32)),
 }

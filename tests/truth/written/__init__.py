@@ -13,15 +13,19 @@ import torch
 from tests.truth.row import Row
 from tests.truth.written import (
     attention,
+    branching,
     detectors,
     diffusion,
     generators,
     mobile,
     pyramids,
+    refinement,
     residual_unets,
     resnets,
     restoration,
     sequences,
+    sets,
+    speech,
     superresolution,
     unets,
 )
@@ -42,6 +46,10 @@ _FILES: tuple[ModuleType, ...] = (
     detectors,
     generators,
     sequences,
+    speech,
+    branching,
+    refinement,
+    sets,
 )
 WRITTEN: tuple[Row, ...] = tuple(row for file in _FILES for row in file.ROWS)
 
