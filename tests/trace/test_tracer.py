@@ -100,6 +100,14 @@ def test_an_expression_over_several_lines():
     assert source.end_line == source.line + 3
 
 
+def test_the_mark_of_a_continued_line_is_no_text():
+    def forward(m, x):
+        return x \
+            + m.conv(x)  # fmt: skip
+
+    assert traced(forward).nodes[-1].source.text == "return x + m.conv(x) # fmt: skip"
+
+
 @pytest.mark.parametrize(
     ("forward", "ops", "inputs"),
     [
@@ -235,6 +243,31 @@ def test_other_chunks_do_not_follow():
     graph = traced(forward)
     assert short(graph) == ["convolution", "split", "relu_", "mul"]
     assert graph.nodes[-1].inputs == (graph.nodes[1].outputs[1],)
+
+
+@pytest.mark.parametrize("part", [lambda y: y.chunk(2, 1), lambda y: y.split([1, 3], 1)])
+def test_what_was_cut_is_read_as_it_was(part):
+    def forward(m, x):
+        y = m.conv(x)
+        a, b = part(y)
+        return y + torch.cat([a, b * 2], 1)
+
+    graph = traced(forward)
+    assert not any("alias" in op for op in short(graph))
+    assert graph.nodes[-1].inputs[0] == graph.nodes[0].outputs[0]
+    assert all(graph.values[v].base == graph.nodes[0].outputs[0] for v in graph.nodes[1].outputs)
+
+
+def test_what_was_cut_follows_what_is_written_into_a_part():
+    def forward(m, x):
+        y = m.conv(x)
+        with torch.no_grad():
+            y.chunk(2, 1)[0].relu_()
+        return y * 2
+
+    graph = traced(forward)
+    assert "alias" in short(graph)[-2]
+    assert graph.nodes[-1].inputs == graph.nodes[-2].outputs
 
 
 def test_slice_assignment_is_a_join():

@@ -1,7 +1,9 @@
 """Variants whose wiring differs from the drawn member of their family: a third round.
 
 The truth of all rows, and of the networks that were written at the same time, was read from the
-sources (timm 1.0.31) and committed before the finder ran on any of them.
+sources (timm 1.0.31) and committed before the finder ran on any of them. Measured once, the 96
+were exact in counts and places on 82; on seven of the others the reading was wrong, on two a line's
+text, and on five the finder: 91 of 96 are right on what the sources say, with precision 1.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ THIRD: tuple[Row, ...] = (
     # ---- timm
     Row(
         "timm/gcresnext26ts",
-        {"identity": 4, "projection": 4, "gate": 8},
-        "2+2+2+2 bottlenecks; the context is a softmax product, which is no gate, the channels' "
-        "scale is one",
+        {"identity": 12, "projection": 4},
+        "2+2+2+2 bottlenecks; each adds its global context to what it comes from; the softmax "
+        "product is no gate",
         (
-            (8, "gate", "stages.?.?.attn", "x = x * self.gate(mlp_x)", "stages.?.?.conv2_kxk.*"),
+            (8, "identity", "stages.?.?.attn", "x = x + mlp_x", "stages.?.?.conv2_kxk.*"),
             (4, "projection", "stages.?.0", _BYOB, "*"),
             (4, "identity", "stages.?.1", _BYOB, "stages.?.0*"),
         ),
@@ -160,8 +162,8 @@ THIRD: tuple[Row, ...] = (
         {"identity": 11, "gate": 13},
         "11 of 16 blocks keep; mixed convolutions take one group of channels each",
         (
-            (1, "identity", "blocks.0.0", _SKIP, "act1"),
-            (10, "identity", "blocks.[1-5].?", _SKIP, "blocks.*"),
+            (1, "identity", "blocks.0.0", _SKIP, "bn1.act"),
+            (10, "identity", "blocks.[1-5].?", _SKIP, "blocks.?.?*"),
             (13, "gate", "blocks.?.?.se", "return x * self.gate(x_se)", "blocks.?.?.*"),
         ),
     ),
@@ -169,7 +171,7 @@ THIRD: tuple[Row, ...] = (
         "timm/tinynet_a",
         {"identity": 12, "gate": 19},
         "12 of 19 blocks keep, all squeeze",
-        ((12, "identity", "blocks.?.?", _SKIP, "blocks.?.?.*"),),
+        ((12, "identity", "blocks.?.?", _SKIP, "blocks.?.?*"),),
     ),
     Row(
         "timm/mobilenetv4_hybrid_medium",
@@ -208,7 +210,7 @@ THIRD: tuple[Row, ...] = (
         "as ghostnetv2; a ghost module's cheap features are a sum of convolutions and a "
         "normalised identity",
         (
-            (32, "identity", "blocks.*.ghost?", "x2 += cheap_rpr_conv(x1)", "*primary_activation"),
+            (32, "identity", "blocks.*.ghost?", "x2 += cheap_rpr_conv(x1)", "blocks.*.ghost?*"),
             (11, "identity", "blocks.?.?", "x += self.shortcut(shortcut)", "*"),
             (5, "projection", "blocks.?.?", "x += self.shortcut(shortcut)", "*"),
         ),
@@ -217,16 +219,13 @@ THIRD: tuple[Row, ...] = (
         "timm/efficientnet_cc_b0_4e",
         {"identity": 9, "gate": 16},
         "as efficientnet_b0; the kernels of 8 blocks are mixed by what enters the block",
-        (
-            (5, "identity", "blocks.[3-6].[1-3]", _SKIP, "*"),
-            (9, "identity", "blocks.*", _SKIP, "*"),
-        ),
+        ((9, "identity", "blocks.?.[1-3]", _SKIP, "blocks.*"),),
     ),
     Row(
         "timm/efficientnet_es",
         {"identity": 12},
         "4 of 7 fused and 8 of 11 other bottlenecks keep, none squeezes",
-        ((12, "identity", "blocks.?.?", _SKIP, "blocks.?.?.*"),),
+        ((12, "identity", "blocks.?.?", _SKIP, "blocks.?.?*"),),
     ),
     Row(
         "timm/mobilevit_xxs",
@@ -384,7 +383,7 @@ THIRD: tuple[Row, ...] = (
         "timm/twins_svt_small",
         {"identity": 40},
         "18 blocks of two sums, four position encodings",
-        ((4, "identity", "pos_block.?", "x += cnn_feat_token", "blocks.?.0*"),),
+        ((4, "identity", "pos_block.?", "x += cnn_feat_token", "pos_block.?"),),
     ),
     Row(
         "timm/resmlp_12_224",
@@ -589,8 +588,9 @@ THIRD: tuple[Row, ...] = (
     Row("smp/FPN:xception", {"identity": 8, "projection": 4, "long": 3}, "12 blocks; 3 laterals"),
     Row(
         "smp/PSPNet:mobilenet_v2",
-        {"identity": 3, "concat": 1},
-        "the encoder stops at an eighth; pyramid pooling",
+        {"identity": 8, "concat": 1},
+        "pyramid pooling at an eighth; the encoder runs on for one stage that nothing uses",
+        ((1, "concat", "decoder.psp", "x = torch.cat(xs, dim=1)", "encoder.features.6"),),
     ),
     Row(
         "smp/DeepLabV3Plus:tu-mobilenetv3_large_100",

@@ -103,9 +103,9 @@ def _sum(flow: Flow, join: Join) -> Found | None:
     if short.depth:
         if not _bypasses(short, branch, long) or _attends(flow, short):
             return None
-        if len(routes) > 2 and not long:
+        if len({routes[i].layers for i in order[1:]}) > 1 and not long:
             return None  # parallel branches (RepVGG's convolutions, heads of a pyramid)
-        if not reaches(flow, join):
+        if not reaches(flow, join, split):
             return None  # two queries of a gate (additive attention)
     kind: Kind = "long" if long else "projection" if short.depth else "identity"
     shortcuts = frozenset(i for i in order if routes[i].depth == short.depth)
@@ -236,10 +236,14 @@ def _bypasses(short: Route, branch: Route, long: bool) -> bool:
     """Whether the shortcut's layers are few beside the branch's.
 
     A projection is one convolution, or two where it is taken apart (depthwise and pointwise).
+    Products count with the layers, unless the branch has twice as many of them too (SPADE's
+    normalisations on both arms).
     """
     if short.layers + short.products == 0:
         return branch.layers > 0
-    return 2 * short.depth <= branch.layers and (long or short.depth <= _PROJECTION)
+    twice = 2 * short.depth <= branch.layers
+    both = 0 < 2 * short.layers <= branch.layers and 2 * short.products <= branch.products
+    return (twice or both) and (long or short.depth <= _PROJECTION)
 
 
 def _long(flow: Flow, branch: Route, short: Route, arms: int) -> bool:

@@ -62,14 +62,19 @@ def _contracts(flow: Flow, route: Route) -> bool:
     return bool(layers) and len(flow.signals[layers[-1]]) > 1
 
 
-def reaches(flow: Flow, join: Join) -> bool:
-    """Whether the sum's signal reaches the output, and not only through a gate's control."""
+def reaches(flow: Flow, join: Join, split: int) -> bool:
+    """Whether the sum's signal reaches the output, or only steers a gate from within its control.
+
+    A gate's queries are sums of what it scales with something else: their split is on the way
+    to the scaled value too. In a network that computes a mask it is not.
+    """
     outputs = flow.graph.outputs
     if flow.graph.failure is not None or not outputs:
         return True
     out = flow.graph.nodes[join.node].outputs
-    if not out:
+    if not out or any(flow.signal[v] >> out[0] & 1 for v in outputs):
         return True
-    return any(flow.signal[v] >> out[0] & 1 for v in outputs) or not any(
-        flow.full[v] >> out[0] & 1 for v in outputs
-    )
+    if not any(flow.full[v] >> out[0] & 1 for v in outputs):
+        return True
+    steered = [gate for gate in flow.gates.values() if flow.full[gate.control] >> out[0] & 1]
+    return bool(steered) and not any(flow.between(split, gate.main) for gate in steered)

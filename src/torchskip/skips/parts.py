@@ -41,8 +41,25 @@ def chained(flow: Flow, one: int, other: int) -> bool:
         parent = node.inputs[0]
         if any(further >> v & 1 for v in node.outputs) and flow.signal[one] >> parent & 1:
             mine, theirs = _regions(flow, parent, one), _regions(flow, parent, other)
-            if None not in mine | theirs and mine < theirs:
+            if None not in mine | theirs and mine < theirs and not _bare(flow, parent, one):
                 return True
+    return False
+
+
+def _bare(flow: Flow, split: int, arm: int) -> bool:
+    """Whether some way from the split to an arm has no layer: a part of it is passed on as is."""
+    todo, seen = [arm], {arm}
+    while todo:
+        value = todo.pop()
+        if value == split:
+            return True
+        n = flow.producer[value]
+        if n is None or flow.roles[n] in ("layer", "pool"):
+            continue
+        for source in flow.signals[n]:
+            if source not in seen and flow.between(split, source):
+                seen.add(source)
+                todo.append(source)
     return False
 
 

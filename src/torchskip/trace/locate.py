@@ -116,7 +116,8 @@ def _read(code: CodeType, offset: int, line: int) -> Source:
     if left:  # the interpreter counts bytes, a reader characters
         left = len(lines[0].encode()[: left - 1].decode(errors="replace")) + 1
         right = len(lines[-1].encode()[: right - 1].decode(errors="replace")) + 1
-    text = textwrap.shorten(" ".join(lines), 200, placeholder=" ...")
+    plain = (line.rstrip().removesuffix("\\") for line in lines)
+    text = textwrap.shorten(" ".join(plain), 200, placeholder=" ...")
     function = getattr(code, "co_qualname", code.co_name)
     return Source(code.co_filename, line, function, text, last, left, right)
 

@@ -71,12 +71,15 @@ def plan(func: OpOverload) -> Plan:
     touched: list[str] = []
     writers: dict[str, str] = {}
     viewers: dict[str, str] = {}
+    parted: str | None = None  # what a list of views was cut from: ``Tensor(a -> *)``
     for argument in schema.arguments:
         alias = argument.alias_info
         if alias is None:
             continue
         for mark in alias.before_set:
             (writers if alias.is_write else viewers)[mark] = argument.name
+        if "*" in alias.after_set:
+            parted = argument.name
         if alias.is_write:
             touched.append(argument.name)
     views: list[str | None] = []
@@ -85,7 +88,8 @@ def plan(func: OpOverload) -> Plan:
         alias = result.alias_info
         marks = alias.before_set if alias is not None else set()
         results.append(next((writers[m] for m in marks if m in writers), None))
-        views.append(next((viewers[m] for m in marks if m in viewers), None))
+        of_list = parted if alias is not None else None
+        views.append(next((viewers[m] for m in marks if m in viewers), of_list))
     if name.endswith("native_batch_norm"):  # its schema keeps quiet about what it changes
         touched += ["running_mean", "running_var"]
     # An argument that is changed but not handed back beside other results is a statistic
