@@ -8,7 +8,7 @@ from torchskip.graph import Node
 from torchskip.lint.evidence import Pass
 from torchskip.lint.flow import Flow
 
-__all__ = ["anchored_rounds"]
+__all__ = ["anchored_rounds", "weights"]
 
 
 def anchored_rounds(run: Pass) -> tuple[tuple[Node, ...], ...]:
@@ -27,14 +27,15 @@ def anchored_rounds(run: Pass) -> tuple[tuple[Node, ...], ...]:
     for rounds in loops.values():
         split, sums = rounds[0][0], [join for _, join in rounds]
         totals = [join.outputs[0] for join in sums]
-        blocks = [_weights(run.flow, a, b) for a, b in pairwise((split, *totals))]
+        blocks = [weights(run.flow, a, b) for a, b in pairwise((split, *totals))]
         own = all(blocks) and all(a.isdisjoint(b) for a, b in pairwise(blocks))
         if len(sums) > 2 and own and all(_feeds(run.flow, a, b) for a, b in pairwise(sums)):
             found.append(tuple(sums))
     return tuple(found)
 
 
-def _weights(flow: Flow, start: int, end: int) -> frozenset[str]:
+def weights(flow: Flow, start: int, end: int) -> frozenset[str]:
+    """Names of the parameters and buffers that the ways between two values read."""
     nodes = flow.nodes_between(start, end)
     return frozenset(n for node in nodes for c in node.constants for n in c.names)
 

@@ -11,7 +11,8 @@ def stand_ins(evidence: Evidence) -> dict[str, str]:
     """For each module with parameters that never runs, the twin that runs in its place too.
 
     A twin is a module of the same parent, of the same kind and size, called more often than the
-    parent is.
+    parent is. A module of another kind, which keeps the same width, is one where it is called
+    just twice: a block's second half that calls its first half's layer.
     """
     modules = evidence.modules
     weights: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
@@ -32,9 +33,18 @@ def stand_ins(evidence: Evidence) -> dict[str, str]:
         if any(path + name in read for name, _ in own):
             continue
         for other, module in modules.items():
-            beside = other.rpartition(".")[0] == parent and weights.get(other) == own
-            same = beside and module.type == modules[path].type
-            if same and module.calls > modules[parent].calls:
+            if other.rpartition(".")[0] != parent or module.calls <= modules[parent].calls:
+                continue
+            same = weights.get(other) == own and module.type == modules[path].type
+            twice = module.calls == 2 * modules[parent].calls
+            if same or (twice and _width(own) and _width(own) == _width(weights.get(other, []))):
                 found[path] = other
                 break
     return found
+
+
+def _width(weights: list[tuple[str, tuple[int, ...]]]) -> int | None:
+    """Channels that a module takes and gives; None where it changes them or mixes none."""
+    mixing = [shape for _, shape in weights if len(shape) > 1]
+    kept = bool(mixing) and mixing[0][1] == mixing[-1][0]
+    return mixing[-1][0] if kept else None

@@ -43,11 +43,15 @@ class _Held:
 
 
 class Names(Watcher):
-    """Notes joins that read a tensor by another name than the one it was written by."""
+    """Notes joins that read a tensor by another name than the one it was written by.
+
+    A shortcut with layers reads it there too: ``h[:] = f(h); h + shortcut(x)`` with ``h = x``.
+    """
 
     def __init__(self) -> None:
         self.found: list[Renamed] = []
         self._held: dict[tuple[int, int], _Held] = {}
+        self._made: dict[int, tuple[Any, str, _Held]] = {}  # kept alive by its first item
 
     def before(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Note what the call writes to, and what it reads."""
@@ -56,6 +60,16 @@ class Names(Watcher):
             self._read(name, [t for _, t in leaves(args)], frame)
         if args and isinstance(args[0], Tensor) and _writes(name, kwargs):
             self._write(args[0], frame)
+
+    def after(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """Note what a call made that was given a tensor by an older name."""
+        for frame in _frames(sys._getframe().f_back) if self._held else ():
+            mine = [held for held in self._held.values() if held.frame is frame and held.read]
+            place = _place(frame) if mine else None
+            given = set(_operands(place)) if place else set()
+            for held in mine:
+                for older in sorted(held.older & given)[:1]:
+                    self._made[id(result)] = (result, older, held)
 
     def _write(self, tensor: Tensor, start: FrameType | None) -> None:
         if not tensor.requires_grad or tensor.is_leaf:
@@ -80,6 +94,10 @@ class Names(Watcher):
             return
         frame = next(_frames(start), None)
         for tensor in tensors:
+            _, older, held = self._made.get(id(tensor), (None, "", None))
+            place = _place(frame) if held and held.frame is frame and frame else None
+            if held and place and held.through in _operands(place):
+                self.found.append(Renamed(older, held.through, held.write, place))
             known = self._held.get((id(frame), id(tensor)))
             place = _place(frame) if known and frame else None
             if known and known.read and place:

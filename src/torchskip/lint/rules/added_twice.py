@@ -52,6 +52,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         for node in run.graph.nodes:
             if _terms_of(run.flow, node):
                 yield from _judge(run, node, seen)
+                yield from _in_part(run, node)
             elif name(node) in CONCATS:
                 yield from _doubled(run, node)
 
@@ -87,6 +88,39 @@ def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
         severity="error" if near and same_call else "warning",
         mends=(Mend("drop one of the two additions"),),
     )
+
+
+def _in_part(run: Pass, node: Node) -> Iterator[Finding]:
+    """A sum of a value and a part of a sum that holds the value: ``x + 0.5 * (x + f(x))``.
+
+    Parts that make one whole are a step between two values: ``(1 - a) * x + a * (x + f(x))``.
+    """
+    flow = run.flow
+    for one, other in (node.inputs, node.inputs[::-1]) if len(node.inputs) == 2 else ():
+        whole = _form(flow, one)
+        part = flow.producer(_form(flow, other))
+        factor = _factor(part)
+        if part is None or factor is None or factor <= 0 or whole not in _operands(flow, part.inputs[0]):
+            continue
+        total = f"{1 + factor:g}"
+        yield RULE.at(
+            node,
+            f"the same shortcut {shape(flow.value(whole).shape)} is added twice: {factor:g} of it is "
+            f"in the other operand, so the result is {total}x the shortcut plus the branch",
+            severity="warning",
+            mends=(Mend("drop one of the two additions"),),
+        )
+        return
+
+
+def _factor(node: Node | None) -> float | None:
+    """The constant by which a product with a plain number scales its one operand."""
+    if node is None or len(node.inputs) != 1 or node.constants or name(node) not in {"mul", "div"}:
+        return None
+    number = node.argument("other")
+    if not isinstance(number, (int, float)) or not number:
+        return None
+    return float(number) if name(node) == "mul" else 1 / number
 
 
 def _doubled(run: Pass, node: Node) -> Iterator[Finding]:

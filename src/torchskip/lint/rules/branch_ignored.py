@@ -31,12 +31,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torchskip.graph import Node
 from torchskip.lint.dead import DeadEnd, dead_ends
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend, Severity
 from torchskip.lint.flow import Flow
-from torchskip.lint.joins import join_of, way
-from torchskip.lint.ops import ADDS, CONCATS, SQUASHES, is_layer, name
+from torchskip.lint.joins import Join, join_of, way
+from torchskip.lint.ops import ACTIVATIONS, ADDS, CONCATS, SQUASHES, is_layer, name
 from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, plural, shape
@@ -73,18 +74,18 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 severity=_severity(evidence, end, last),
                 mends=(Mend("use the result, or remove the layers"),),
             )
-        elif not names and _is_join(evidence, end) and len(sizes) > 2:
-            join = join_of(flow, end.sink)
+        elif not names and (join := _join(flow, end)) is not None and len(sizes) > 2:
+            instead = any(_leaves(flow, join.node, v) for v in join.values)
+            if loop and last < end.nodes[0].index and not instead:  # type: ignore[operator]
+                continue  # a stack has no use for its last round's stream
             yield RULE.at(
-                end.sink,
-                f"the {name(end.sink)} {shape(sizes)} joins two arms and nobody reads it: the "
+                join.node,
+                f"the {name(join.node)} {shape(sizes)} joins two arms and nobody reads it: the "
                 "skip connection has no effect" + (_LOOP if loop else ""),
                 severity="warning" if loop else None,
                 arms=tuple(
                     way(flow, f"arm {i + 1}", join.split, v) for i, v in enumerate(join.values)
-                )
-                if join
-                else (),
+                ),
                 mends=(Mend("return or pass on the joined value"),),
             )
 
@@ -186,12 +187,26 @@ def _around(evidence: Evidence, end: DeadEnd) -> str:
     return path
 
 
-def _is_join(evidence: Evidence, end: DeadEnd) -> bool:
-    """Whether the dead end joins values that layers made."""
-    if name(end.sink) not in ADDS | CONCATS:
-        return False
-    flow = evidence.eval.flow
-    join = join_of(flow, end.sink)
-    return join is not None and any(
+def _join(flow: Flow, end: DeadEnd) -> Join | None:
+    """The dead end as a join of values that layers made, seen through what follows it."""
+    node = end.sink
+    while name(node) in ACTIVATIONS and len(node.inputs) == 1:
+        before = flow.producer(node.inputs[0])
+        if before is None or len(flow.readers[node.inputs[0]]) > 1:
+            return None
+        node = before
+    join = join_of(flow, node) if name(node) in ADDS | CONCATS else None
+    made = join is not None and any(
         is_layer(n) for v in join.values for n in flow.nodes_between(join.split, v)
     )
+    return join if made else None
+
+
+def _leaves(flow: Flow, join: Node, value: int) -> bool:
+    """Whether an operand leaves the module of the join, in the place of the joined value."""
+    maker = flow.producer(value)
+    outside = value in flow.graph.outputs or any(
+        not below(n.module, join.module) and any(v in flow.live for v in n.outputs)
+        for n in flow.reads(value)
+    )
+    return outside and maker is not None and below(maker.module, join.module)

@@ -26,10 +26,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend, Severity
 from torchskip.lint.joins import joins, way
-from torchskip.lint.ops import ADDS, CONCATS, is_layer, name
+from torchskip.lint.ops import ACTIVATIONS, ADDS, CONCATS, PRODUCTS, is_layer, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import listed
 
@@ -55,7 +56,7 @@ def _mixed(run: Pass, when: str, severity: Severity) -> Iterator[Finding]:
         kept = flow.value(join.split).dtype == flow.value(result).dtype
         if kept or any(not flow.value(v).shape for v in join.values) or _cast_back(run, result):
             continue
-        if not any(is_layer(n) for v in join.values for n in flow.nodes_between(join.split, v)):
+        if not any(_works(n) for v in join.values for n in flow.nodes_between(join.split, v)):
             continue
         arms = [flow.value(v).dtype for v in join.values]
         yield RULE.at(
@@ -66,6 +67,11 @@ def _mixed(run: Pass, when: str, severity: Severity) -> Iterator[Finding]:
             arms=tuple(way(flow, f"arm {i + 1}", join.split, v) for i, v in enumerate(join.values)),
             mends=(Mend("cast the branch back before the join: `branch.to(x.dtype)`"),),
         )
+
+
+def _works(node: Node) -> bool:
+    """Whether an arm with this operation is a branch: a layer, an activation, a product."""
+    return is_layer(node) or name(node) in ACTIVATIONS | PRODUCTS
 
 
 def _cast_back(run: Pass, value: int) -> bool:

@@ -33,6 +33,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from torchskip.graph import Module, Source
+from torchskip.lint.attention import questions
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, name
@@ -67,7 +68,12 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         return
     known = regions(evidence.eval)
     found: set[str] = set()
-    for finding in (*_siblings(evidence, known), *_named(evidence, known), *_unread(evidence)):
+    for finding in (
+        *_siblings(evidence, known),
+        *_between(evidence, known),
+        *_named(evidence, known),
+        *_unread(evidence),
+    ):
         if finding.module not in found:
             found.add(finding.module)
             yield finding
@@ -96,6 +102,8 @@ def _siblings(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]
         if len(group) < 3 or 2 * len(within) <= len(group):
             continue
         without = [r for r in group if r not in within and not bridged(r, run)]
+        if without == group[-1:] and not any(_joins_itself(r, run) for r in within):
+            continue  # the caller adds, and has nothing to go on with behind its last block
         for region in without:
             module = evidence.modules[region.path]
             yield RULE.at(
@@ -107,6 +115,39 @@ def _siblings(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]
                 source=_place(module, region),
                 mends=_ADD,
             )
+
+
+def _between(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
+    """Attention between two residual sums of one forward, where its like has a shortcut."""
+    run = evidence.eval
+    sums = [s for s in run.skips if s.kind == "identity" and s.merge == "add" and s.live]
+    ends = {run.graph.nodes[s.join].outputs[0]: run.graph.nodes[s.join] for s in sums}
+    starts = {s.split: run.graph.nodes[s.join] for s in sums}
+    for path, region in known.items():
+        before, after = ends.get(region.entry), starts.get(region.exit)
+        if before is None or after is None or before.module != after.module:
+            continue
+        module = evidence.modules[path]
+        alike = any(
+            evidence.modules[r.path].type == module.type and spanned(r, run)
+            for r in known.values()
+            if r.path in evidence.modules and below(r.path, path.rpartition(".")[0])
+        )
+        attends = next(questions(run.flow, region.nodes), None) is not None
+        if alike and attends and keeps_shape(region, run) and not bridged(region, run):
+            yield RULE.at(
+                region.nodes[-1],
+                f"{path!r} ({module.type}) stands between two sums without one of its own: "
+                f"{shape(run.flow.value(region.entry).shape)} goes on through its softmax alone",
+                module=path,
+                source=_place(module, region),
+                mends=_ADD,
+            )
+
+
+def _joins_itself(region: Region, run: Pass) -> bool:
+    """Whether the module holds a sum, so that its caller need not add."""
+    return any(s.live and below(run.graph.nodes[s.join].module, region.path) for s in run.skips)
 
 
 def _change(run: Pass, region: Region) -> tuple[Fraction, ...]:

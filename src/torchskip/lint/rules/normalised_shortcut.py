@@ -36,7 +36,9 @@ from torchskip.graph import Node, SkipPath
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
+from torchskip.lint.norms import Norms
 from torchskip.lint.ops import ACTIVATIONS, FORMS, is_norm, name
+from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called
 
@@ -46,6 +48,7 @@ RULE = Rule("TS202", "normalised-shortcut", "warning", __doc__)
 def check(evidence: Evidence) -> Iterator[Finding]:
     """Identity skips that part right behind a normalisation that hides the raw stream."""
     run = evidence.eval
+    norms = Norms(run)
     activated: dict[str, list[Finding]] = {}
     for skip in run.skips:
         if skip.kind != "identity" or skip.merge != "add" or not skip.live:
@@ -54,16 +57,17 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         value = _bare(run.flow, skip.split)
         behind = _bare(run.flow, _before_activation(run.flow, value))
         norm = run.flow.producer(behind)
-        if norm is None or not is_norm(norm) or not norm.inputs or not join.module:
+        entry = norms.entry(norm)
+        if norm is None or entry is None or not below(norm.module, join.module):
             continue
-        if not norm.module.startswith(join.module + "."):
+        if norm.module == join.module:
             continue
-        text = _hides(run, skip, join, norm)
+        text = _hides(run, norms, skip, join, _bare(run.flow, entry))
         if text is None:
             continue
         finding = RULE.at(
             norm,
-            f"{called(norm)} {text}",
+            f"{_called(norm)} {text}",
             join=join.source,
             mends=(Mend("normalise on the branch alone: `x + f(norm(x))`"),),
         )
@@ -77,25 +81,31 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             yield from findings
 
 
-def _hides(run: Pass, skip: SkipPath, join: Node, norm: Node) -> str | None:
+def _called(norm: Node) -> str:
+    return called(norm) if is_norm(norm) else f"{norm.module_type} {norm.module!r}"
+
+
+def _hides(run: Pass, norms: Norms, skip: SkipPath, join: Node, raw: int) -> str | None:
     """How the normalisation takes the raw value from the shortcut; None where that is meant."""
     flow = run.flow
-    raw = _bare(flow, norm.inputs[0])
     maker = flow.producer(raw)
-    inside = [n for n in flow.reads(raw) if _within(n, join.module)]
     # Whatever else the block reads of its raw value shows that the wiring is meant.
-    if len(inside) != 1:
+    if len(_uses(norms, [n for n in flow.reads(raw) if below(n.module, join.module)])) != 1:
         return None
-    if maker is None or not _within(maker, join.module):
+    if maker is None or not below(maker.module, join.module):
+        if not join.module and not _is_block(run, norms, skip):
+            return None  # a whole model may well normalise its data first
         return (
             "replaces the block's input: shortcut and branch of the next sum both start from "
             "the normalised value, and the raw one is lost"
         )
     before = next((s for s in run.skips if s.join == maker.index and s.kind == "identity"), None)
     ended = any(
-        is_norm(n) and _within(n, join.module) for v in join.outputs for n in _users(flow, v)
+        norms.end(n) is not None and below(n.module, join.module)
+        for v in join.outputs
+        for n in _users(flow, v)
     )
-    if before is None or ended or not _pre_normalised(flow, before):
+    if before is None or ended or not _pre_normalised(flow, norms, before):
         return None
     return (
         "replaces the sum of the block's first half, which adds to its raw input: the shortcut of "
@@ -103,9 +113,34 @@ def _hides(run: Pass, skip: SkipPath, join: Node, norm: Node) -> str | None:
     )
 
 
-def _pre_normalised(flow: Flow, skip: SkipPath) -> bool:
+def _is_block(run: Pass, norms: Norms, skip: SkipPath) -> bool:
+    """Whether the branch begins without a normalisation of its own, and one that follows with one.
+
+    Where both have their own, the first normalisation is the embedding's.
+    """
+    join = run.graph.nodes[skip.join]
+    if _pre_normalised(run.flow, norms, skip):
+        return False
+    return any(
+        norms.end(n) is not None
+        for s in run.skips
+        if run.graph.nodes[s.join].module == join.module and s.join >= skip.join
+        for v in (s.split, *join.outputs)
+        for n in _users(run.flow, v)
+    )
+
+
+def _uses(norms: Norms, readers: list[Node]) -> set[int]:
+    """The operations, of which those of one normalisation are one."""
+    ends = (norms.end(n) for n in readers)
+    return {n.index if end is None else end for n, end in zip(readers, ends, strict=True)}
+
+
+def _pre_normalised(flow: Flow, norms: Norms, skip: SkipPath) -> bool:
     """Whether the skip's branch begins with a normalisation of the split itself."""
-    return any(is_norm(n) and n.index < skip.join for n in _users(flow, skip.split))
+    return any(
+        norms.end(n) is not None and n.index < skip.join for n in _users(flow, skip.split)
+    )
 
 
 def _users(flow: Flow, value: int) -> Iterator[Node]:
@@ -116,10 +151,6 @@ def _users(flow: Flow, value: int) -> Iterator[Node]:
                 yield from _users(flow, made)
         else:
             yield node
-
-
-def _within(node: Node, module: str) -> bool:
-    return (node.module + ".").startswith(module + ".")
 
 
 def _before_activation(flow: Flow, value: int) -> int:

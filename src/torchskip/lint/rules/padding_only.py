@@ -53,15 +53,21 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             layers = layers_of(flow, join.split, value)
             if not layers or not any(_outside(layer) for layer in layers):
                 continue
-            seen = prod(sum(_seen(layers, n, axis)) for axis, n in enumerate(start[2:]))
-            cells = prod(end[2:])
-            if seen >= cells:
+            # Later layers may blur the constants into their neighbours.
+            counts = [len(layers), *(i + 1 for i, layer in enumerate(layers) if _outside(layer))]
+            views = [(i, _view(layers[:i], start[2:])) for i in counts]
+            blind = next(((i, view) for i, view in views if not all(map(all, view))), None)
+            if blind is None:
                 continue
+            count, view = blind
+            seen, cells = prod(map(sum, view)), prod(map(len, view))
             first = next(layer for layer in layers if _outside(layer))
             reach = tuple(d * (k - 1) for k, d in zip(first.kernel, first.dilation, strict=True))
-            node = next(
-                n for n in flow.nodes_between(join.split, value) if n.module == first.module
-            )
+            between = flow.nodes_between(join.split, value)
+            node = next(n for n in between if n.module == first.module)
+            if count < len(layers):
+                inner = next(n for n in between if n.module == layers[count - 1].module)
+                end = flow.value(inner.outputs[0]).shape
             yield RULE.at(
                 node,
                 f"{cells - seen} of the {cells} cells of {shape(end)} see only padding: "
@@ -83,6 +89,11 @@ def _outside(layer: Layer) -> bool:
     return not layer.transposed and any(
         p > d * (k - 1) for p, k, d in zip(layer.padding, layer.kernel, layer.dilation, strict=True)
     )
+
+
+def _view(layers: tuple[Layer, ...], sizes: tuple[int, ...]) -> list[list[bool]]:
+    """For each axis, which cells behind the layers look at a pixel of the input."""
+    return [_seen(layers, n, axis) for axis, n in enumerate(sizes)]
 
 
 def _seen(layers: tuple[Layer, ...], n: int, axis: int) -> list[bool]:

@@ -83,12 +83,17 @@ def _stand_ins(evidence: Evidence) -> Iterator[Finding]:
         again = [n for n in evidence.eval.graph.nodes if n.module == other and n.call]
         yield RULE.at(
             None,
-            f"{other!r} ({module.type}) runs {times(module.calls)} and {path!r}, of its kind and "
-            "size, never: two places share one module",
+            f"{other!r} ({module.type}) runs {times(module.calls)} and {path!r}, "
+            f"{_alike(evidence, path, other)}, never: two places share one module",
             module=other,
             source=again[0].source if again and module.leaf else module.source,
             mends=(Mend(f"call {path!r} where it belongs"),),
         )
+
+
+def _alike(evidence: Evidence, path: str, other: str) -> str:
+    same = evidence.modules[path].type == evidence.modules[other].type
+    return "of its kind and size" if same else "which takes and gives the same channels"
 
 
 def _lines(evidence: Evidence, reported: set[str]) -> Iterator[Finding]:

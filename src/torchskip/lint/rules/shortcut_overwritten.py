@@ -157,7 +157,8 @@ def _callers(evidence: Evidence, writer: Node) -> Iterator[Finding]:
     run = evidence.eval
     flow = run.flow
     written = flow.value(writer.outputs[0])
-    maker = flow.producer(written.previous) if written.previous is not None else None
+    former = written.base if written.previous is None else written.previous
+    maker = flow.producer(_whole(flow, former)) if former is not None else None
     for node in run.graph.nodes[writer.index + 1 :]:
         memories = {flow.value(v).memory for v in node.inputs}
         if name(node) not in _JOINS or len(memories) < 2 or written.memory not in memories:
@@ -175,6 +176,13 @@ def _callers(evidence: Evidence, writer: Node) -> Iterator[Finding]:
                 mends=(_out_of_place(evidence, writer),),
             )
             return
+
+
+def _whole(flow: Flow, value: int) -> int:
+    """The tensor that a value is a view of, or the value itself."""
+    while (base := flow.value(value).base) is not None:
+        value = base
+    return value
 
 
 def _returns(run: Pass, owner: str, call: int) -> set[int]:

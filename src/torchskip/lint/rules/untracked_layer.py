@@ -105,7 +105,7 @@ def _tensors(evidence: Evidence) -> Iterator[Finding]:
         for node in evidence.eval.graph.nodes:
             if node.module != loose.module:
                 continue
-            if not any(not c.names and c.shape == loose.shape for c in node.constants):
+            if not any(not c.names and _thin(c.shape) == _thin(loose.shape) for c in node.constants):
                 continue
             scales = name(node) in PRODUCTS and node.index in arms
             if (scales and (loose.shape or loose.requires_grad)) or (
@@ -124,6 +124,11 @@ def _tensors(evidence: Evidence) -> Iterator[Finding]:
                     ),
                 )
                 break
+
+
+def _thin(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without its axes of one: `scale[:, None, None]` is the scale."""
+    return tuple(size for size in sizes if size != 1)
 
 
 def _arms(evidence: Evidence) -> set[int]:

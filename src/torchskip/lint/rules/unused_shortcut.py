@@ -108,7 +108,7 @@ def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
             beside = [p for p in modules if p.rpartition(".")[0] == parent]
             lacking = [p for p in beside if p in idle]
             ends = (beside[: len(lacking)], beside[-len(lacking) :])
-            if len(lacking) * 2 >= len(beside) or lacking not in ends:
+            if len(lacking) * 2 > len(beside) or lacking not in ends:
                 continue
             why = f"{len(beside) - len(lacking)} of the {len(beside)} layers of {parent!r} run"
         else:
@@ -123,7 +123,7 @@ def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
             why = (
                 f"the {word!r} of {min(twins)!r} does"
                 if twins
-                else f"{again!r}, of its kind and size, runs in its place"
+                else f"{again!r} runs in its place"
             )
         yield RULE.at(
             None,

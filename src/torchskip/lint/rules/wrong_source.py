@@ -34,26 +34,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from torchskip.graph import SkipPath
+from torchskip.graph import Node, SkipPath
+from torchskip.lint.attention import questions
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.levels import foreign_levels, queued_levels, repeated_levels
 from torchskip.lint.ops import ADDS, is_layer, is_norm, name
 from torchskip.lint.regions import below, keeps_shape, regions, says_residual
-from torchskip.lint.rounds import anchored_rounds
+from torchskip.lint.rounds import anchored_rounds, weights
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, shape
 
 RULE = Rule("TS204", "wrong-source", "warning", __doc__)
 _PUBLISHED = frozenset({"BasicBlock", "Bottleneck"})  # He et al., 2015
-_SHORTCUT = re.compile(r"short_?cut|skip|down_?sample|identity|residual", re.I)
+_PROJECTION = re.compile(r"(\w+_)?(short_?cut|down_?sample)\w*", re.I)
+_SHORTCUT = re.compile(r"short_?cut|skip|down_?sample|identity", re.I)
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     """Shortcut layers on the branch's result, and decoder levels with a foreign feature."""
     if evidence.eval.graph.failure is None:
         yield from _late(evidence)
+        yield from _last(evidence)
+        yield from _memory(evidence)
         yield from _levels(evidence)
         yield from _queue(evidence)
         yield from _stale(evidence)
@@ -93,6 +97,56 @@ def _late(evidence: Evidence) -> Iterator[Finding]:
                     join=join.source,
                     mends=(Mend("give the shortcut the block's input"),),
                 )
+
+
+def _last(evidence: Evidence) -> Iterator[Finding]:
+    """Shortcut layers at the end of a branch, whose input is added as it is."""
+    run = evidence.eval
+    for skip in run.skips:
+        if skip.kind != "identity" or skip.merge != "add" or not skip.live:
+            continue
+        join = run.graph.nodes[skip.join]
+        for arm in skip.arms:
+            layers = [n for n in (run.graph.nodes[i] for i in arm.nodes) if is_layer(n)]
+            named = [n for n in layers if _PROJECTION.fullmatch(_own(n, join))]
+            if arm.role != "branch" or len(named) == len(layers) or layers[-1:] != named:
+                continue
+            yield RULE.at(
+                named[0],
+                f"{called(named[0])} reads the branch's result, and the block's input "
+                f"{shape(run.flow.value(skip.split).shape)} is added without it",
+                join=join.source,
+                mends=(Mend("give the shortcut the block's input, and add its result"),),
+            )
+
+
+def _own(node: Node, join: Node) -> str:
+    """The name that the operation's module has in the module of the join."""
+    if not below(node.module, join.module):
+        return ""
+    return node.module.removeprefix(join.module).removeprefix(".").partition(".")[0]
+
+
+def _memory(evidence: Evidence) -> Iterator[Finding]:
+    """Sums of an attention's result and what it reads from, where another value asks."""
+    run = evidence.eval
+    flow = run.flow
+    for skip in run.skips:
+        if skip.kind != "identity" or skip.merge != "add" or not skip.live:
+            continue
+        join = run.graph.nodes[skip.join]
+        between = flow.nodes_between(skip.split, join.outputs[0])
+        for query, key in questions(flow, between):
+            if flow.depends(query, skip.split) or not flow.depends(key, skip.split):
+                continue
+            yield RULE.at(
+                join,
+                f"the result of the attention {shape(flow.value(join.outputs[0]).shape)} is added "
+                "to the value that it reads from; the one that asks goes on through the softmax "
+                "alone",
+                mends=(Mend("add the queries' own stream: `x + attention(x, memory)`"),),
+            )
+            break
 
 
 def _inside(evidence: Evidence) -> Iterator[Finding]:
@@ -157,7 +211,8 @@ def _stale(evidence: Evidence) -> Iterator[Finding]:
             if not _normed(flow, total) or not (enters or leaves):
                 continue
             alone = len(skip.arms) == 2  # a third arm may be the first branch's result
-            if alone and flow.depends(join.outputs[0], total):
+            same = weights(flow, skip.split, total) & weights(flow, total, join.outputs[0])
+            if alone and not same and flow.depends(join.outputs[0], total):
                 yield RULE.at(
                     join,
                     f"the second sum adds to the block's input {shape(flow.value(total).shape)} "

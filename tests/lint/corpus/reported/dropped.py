@@ -238,7 +238,7 @@ CASES = (
     Case("wide-dropout", "hypnopump/keras-wrn pull request 2", "TS107", *blocks(WideDropout)),
     Case("enhance-dict", "alexjc/neural-enhance#103", "TS107", *blocks(EnhanceTower)),
     Case("fuse-reset", "AI-Chen/HRNet-V2#2", "TS107", *blocks(FuseReset)),
-    Case("stacked-first", "wbenbihi/hourglasstensorflow#30", "TS107", *both(StackedHourglass)),
+    Case("stacked-first", "wbenbihi/hourglasstensorflow#30", "TS106", *both(StackedHourglass)),
     Case("wave-total", "ibab/tensorflow-wavenet pull request 5", "TS107", *both(WaveTotal), SERIES),
     Case("uni-wave", "dhgrs/pytorch-UniWaveNet pull request 6", "TS108", *both(UniWave), SERIES),
     Case("loop-return", "wasidennis/AdaptSegNet#60", "TS108", *blocks(Classifier)),

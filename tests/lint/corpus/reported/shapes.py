@@ -245,6 +245,7 @@ class StridedPoint(nn.Module):
     def __init__(self, mended: bool) -> None:
         super().__init__()
         self.conv1, self.bn1 = nn.Conv3d(4, 4, 3, 2, 1, bias=False), nn.BatchNorm3d(4)
+        self.conv2, self.bn2 = nn.Conv3d(4, 4, 3, 1, 1, bias=False), nn.BatchNorm3d(4)
         self.downsample = nn.Sequential(
             *([nn.AvgPool3d(2, ceil_mode=True)] if mended else []),
             nn.Conv3d(4, 4, 1, 1 if mended else 2, bias=False),
@@ -252,7 +253,8 @@ class StridedPoint(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn1(self.conv1(x)) + self.downsample(x))
+        out = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(out)) + self.downsample(x))
 
 
 class CornerAligned(nn.Module):
