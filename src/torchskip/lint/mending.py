@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from torch import nn
@@ -12,6 +11,7 @@ from torchskip.example import infer_example
 from torchskip.lint.check import check
 from torchskip.lint.probes.outplace import OutOfPlace
 from torchskip.lint.verify import applied
+from torchskip.nn.duplicate import duplicate
 
 __all__ = ["mend"]
 
@@ -43,7 +43,7 @@ def mend(model: nn.Module, *example: Any, **kwargs: Any) -> nn.Module:
     """
     if not example and not kwargs:
         example = infer_example(model).tensors
-    other = copy.deepcopy(model)
+    other = duplicate(model)
     for _ in range(2):  # settings first; what remains is run out of place
         report = check(other, *example, select=_CODES, **kwargs)
         faults = [f for f in report.findings if f.severity == "error"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ from torch import nn
 from torchskip.errors import TorchskipError
 from torchskip.lint.finding import Edit, Finding, Mend, Wrap
 from torchskip.nn import Skip
+from torchskip.nn.duplicate import duplicate
 
 __all__ = ["applied", "verified"]
 
@@ -52,7 +52,7 @@ def _place(finding: Finding) -> tuple[object, ...]:
 def _meets(model: nn.Module, wrap: Wrap) -> bool:
     """Whether the wrapped branch gives the shape that the mend promises."""
     try:
-        branch = [copy.deepcopy(model.get_submodule(path)) for path in wrap.modules]
+        branch = [duplicate(model.get_submodule(path)) for path in wrap.modules]
         block = Skip(*branch, **dict(wrap.arguments)).to("meta").eval()  # type: ignore[arg-type]
         return tuple(block(torch.empty(wrap.takes, device="meta")).shape) == wrap.gives
     except TorchskipError:
@@ -61,7 +61,7 @@ def _meets(model: nn.Module, wrap: Wrap) -> bool:
 
 def applied(model: nn.Module, edits: Iterable[Edit]) -> nn.Module:
     """A copy of the model with the settings changed; the original is not touched."""
-    other = copy.deepcopy(model)
+    other = duplicate(model)
     for edit in edits:
         module = other.get_submodule(edit.module)
         if edit.setting == "kernel_size" and isinstance(edit.value, tuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 
 import torch
@@ -10,6 +9,7 @@ from torch import nn
 
 from torchskip.errors import SurgeryError
 from torchskip.graph import Graph
+from torchskip.nn.duplicate import duplicate
 from torchskip.surgery.cuts import live_nodes
 from torchskip.trace.tracer import unwrapped
 
@@ -27,7 +27,7 @@ def copied(model: nn.Module) -> nn.Module:
     try:
         with warnings.catch_warnings(), torch.inference_mode(False):
             warnings.simplefilter("ignore")
-            return copy.deepcopy(unwrapped(model))
+            return duplicate(unwrapped(model))
     except Exception as error:
         raise SurgeryError(
             f"{type(model).__name__} cannot be copied: {error}\n"
