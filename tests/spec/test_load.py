@@ -1,5 +1,7 @@
 """From the words on a command line to models."""
 
+import sys
+
 import pytest
 from torch import nn
 
@@ -49,8 +51,8 @@ def test_a_file_that_crashes_keeps_what_it_defined_before(file, capsys):
         "size of tensor b (4) at non-singleton dimension 3"
     )
     assert skipped[1].reason == (
-        "its constructor needs arguments (channels); "
-        "mend: name a function that makes it, as file.py:make"
+        "its constructor needs arguments (channels); mend: give them, as "
+        "'net.py:Needs(channels=...)', or name a function that makes it, as net.py:make"
     )
     assert capsys.readouterr().out == ""
 
@@ -65,11 +67,58 @@ def test_a_bare_file_offers_its_own_classes_and_made_models_only(file):
         "from torch import nn\nfrom torch.nn import Conv2d, ReLU\n"
         "class A(nn.Module):\n    pass\n"
         "class B(nn.Module):\n    def __init__(self, n): super().__init__()\n"
-        "made = B(3)\nchain = nn.Sequential(nn.ReLU())\nalready = A()\n"
+        "class C(B):\n    pass\n"
+        "made = B(3)\nchain = nn.Sequential(nn.ReLU())\nalready = A()\nloss = nn.MSELoss()\n"
     )
     loaded, skipped = load(str(path))
     assert [m.name for m in loaded] == ["A", "made", "chain"]
-    assert [s.name for s in skipped] == ["B"]
+    assert [s.name for s in skipped] == ["C"]  # a B was made, and is looked into
+
+
+NEEDS = """
+import sys
+from torch import nn
+sizes = [int(word) for word in sys.argv[1:]]
+class Net(nn.Module):
+    def __init__(self, width, act=nn.ReLU(), *, depth):
+        super().__init__()
+        self.width, self.depth = width, depth
+def build():
+    return Net(2, depth=3)
+def options():
+    return sizes
+"""
+
+
+@pytest.mark.parametrize("call", ["Net(4, depth=5)", "Net(width=4, depth=(5))"])
+def test_arguments_in_a_spec(file, call):
+    (found,), _ = load(f"{file(NEEDS)}:{call}")
+    assert (found.model.width, found.model.depth, found.name) == (4, 5, call)
+    (found,), _ = load("torch.nn:Linear(2, 3, bias=False)")
+    assert str(found.model) == "Linear(in_features=2, out_features=3, bias=False)"
+
+
+@pytest.mark.parametrize("call", ["Net(4, depth=n)", "Net(**{})", "Net(4", "Net(4).width"])
+def test_arguments_that_are_no_plain_ones(file, call):
+    with pytest.raises(SpecError, match=r"is no call with plain arguments; mend: as in 'file"):
+        load(f"{file(NEEDS)}:{call}")
+
+
+def test_a_script_reads_no_arguments_of_ours(file, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["torchskip", "check", "net.py"])
+    load(f"{file(NEEDS)}:build")
+    assert sys.argv == ["torchskip", "check", "net.py"]
+
+
+def test_functions_that_may_make_the_model_are_named(file):
+    path = file(NEEDS)
+    with pytest.raises(SpecError) as caught:
+        load(str(path))
+    assert str(caught.value).splitlines()[1:] == [
+        "  Net: its constructor needs arguments (width, act=ReLU(), *, depth); mend: give them, as "
+        "'net.py:Net(width=..., depth=...)', or name a function that makes it, as net.py:make",
+        f"  functions that may make it: {path}:build",
+    ]
 
 
 def test_a_factory_function_of_a_file(file):

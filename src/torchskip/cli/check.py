@@ -26,7 +26,8 @@ class Check:
     """Check the skip connections of models: 0 clean, 1 findings, 2 misuse."""
 
     specs: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """file.py, file.py:Class, package.module:callable, timm/NAME or torchvision/NAME."""
+    """file.py, file.py:Class, 'file.py:Class(3, depth=2)', package.module:callable, timm/NAME
+    or torchvision/NAME."""
 
     input: str | None = None
     """The input's shape, such as 1,3,224,224; several inputs separated by spaces.

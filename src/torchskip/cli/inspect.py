@@ -21,7 +21,8 @@ class Inspect:
     """Name every skip connection of a model: kind, split, join, arms, shapes."""
 
     spec: Annotated[str, tyro.conf.Positional]
-    """file.py, file.py:Class, package.module:callable, timm/NAME or torchvision/NAME."""
+    """file.py, file.py:Class, 'file.py:Class(3, depth=2)', package.module:callable, timm/NAME
+    or torchvision/NAME."""
 
     input: str | None = None
     """The input's shape, such as 1,3,224,224; several inputs separated by spaces.

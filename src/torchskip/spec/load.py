@@ -1,21 +1,25 @@
 """From the words on a command line to models.
 
-A SPEC is ``package.module:callable``, ``file.py:Name``, a bare ``file.py`` (every module in it
-that can be constructed without arguments), ``timm/NAME`` or ``torchvision/NAME``.
+A SPEC is ``package.module:callable``, ``file.py:Name``, ``file.py:Name(3, depth=2)``, a bare
+``file.py`` (every module in it that can be constructed without arguments), ``timm/NAME`` or
+``torchvision/NAME``.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
+from typing import Any
 
 from torch import nn
 
@@ -23,6 +27,8 @@ from torchskip.errors import SpecError
 from torchskip.spec import zoo
 
 __all__ = ["Loaded", "Skipped", "load"]
+
+_REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,10 +71,11 @@ def load(spec: str) -> tuple[tuple[Loaded, ...], tuple[Skipped, ...]]:
 
 def _split(spec: str) -> tuple[str, str, str]:
     """Split at the last colon, unless a path follows it as behind a Windows drive."""
-    place, colon, attribute = spec.rpartition(":")
+    head, bracket, arguments = spec.partition("(")
+    place, colon, attribute = head.rpartition(":")
     if not colon or "\\" in attribute or "/" in attribute:
         return spec, "", ""
-    return place, colon, attribute
+    return place, colon, attribute + bracket + arguments
 
 
 def _from_module(place: str, attribute: str, spec: str) -> tuple[tuple[Loaded, ...], tuple[()]]:
@@ -88,7 +95,7 @@ def _from_module(place: str, attribute: str, spec: str) -> tuple[tuple[Loaded, .
         raise SpecError(f"{spec!r}: importing {place} failed: {_why(error)}") from error
     finally:
         sys.path.remove(str(Path.cwd()))
-    return (Loaded(spec, _construct(_attribute(module, attribute, place), spec)),), ()
+    return (Loaded(spec, _made(module, attribute, place, spec)),), ()
 
 
 def _from_file(path: Path, attribute: str) -> tuple[tuple[Loaded, ...], tuple[Skipped, ...]]:
@@ -97,7 +104,7 @@ def _from_file(path: Path, attribute: str) -> tuple[tuple[Loaded, ...], tuple[Sk
     module, failure = _execute(path)
     if attribute:
         try:
-            made = _construct(_attribute(module, attribute, str(path)), f"{path}:{attribute}")
+            made = _made(module, attribute, str(path), f"{path}:{attribute}")
         except SpecError as error:
             raise SpecError("; ".join([str(error), *failure])) from error
         return (Loaded(attribute, made, path),), tuple(Skipped(str(path), f) for f in failure)
@@ -107,7 +114,7 @@ def _from_file(path: Path, attribute: str) -> tuple[tuple[Loaded, ...], tuple[Sk
         try:
             loaded.append(Loaded(name, _construct(candidate, name), path))
         except SpecError as error:
-            skipped.append(Skipped(name, str(error)))
+            skipped.append(Skipped(name, str(error).replace("file.py:", f"{path.name}:")))
     if not loaded and failure and not any(True for _ in _candidates(module)):
         raise SpecError(f"{str(path)!r} {failure[0]}, before any model was defined")
     if not loaded:
@@ -115,8 +122,30 @@ def _from_file(path: Path, attribute: str) -> tuple[tuple[Loaded, ...], tuple[Sk
         raise SpecError(
             f"{str(path)!r} holds no torch.nn.Module that can be constructed without arguments"
             + (reasons or "; it defines none")
+            + _makers(module, path)
         )
-    return tuple(loaded), tuple(skipped)
+    inside = {type(part).__name__ for one in loaded for part in one.model.modules()}
+    return tuple(loaded), tuple(s for s in skipped if s.name not in inside)
+
+
+def _makers(module: ModuleType, path: Path) -> str:
+    """The file's functions without arguments that name one of its classes: they may make it."""
+    own = {n: v for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__}
+    classes = [n for n, v in own.items() if isinstance(v, type) and issubclass(v, nn.Module)]
+    found = [
+        f"{path}:{name}"
+        for name, value in own.items()
+        if inspect.isfunction(value) and not _needs_arguments(value)
+        if any(f"{c}(" in _source(value) for c in classes)
+    ]
+    return f"\n  functions that may make it: {', '.join(found)}" if found else ""
+
+
+def _source(function: object) -> str:
+    try:
+        return inspect.getsource(function)  # type: ignore[arg-type]
+    except (OSError, TypeError):
+        return ""
 
 
 def _execute(path: Path) -> tuple[ModuleType, tuple[str, ...]]:
@@ -138,6 +167,7 @@ def _execute(path: Path) -> tuple[ModuleType, tuple[str, ...]]:
     sys.path.insert(0, str(path.parent.resolve()))
     before = sys.modules.get(name)
     sys.modules[name] = module  # dataclasses and pickling look their module up
+    ours, sys.argv = sys.argv, [str(path)]  # a script that reads its arguments gets none
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
@@ -145,6 +175,7 @@ def _execute(path: Path) -> tuple[ModuleType, tuple[str, ...]]:
             return _execute(path)
         return module, (f"stopped while loading: {_where(error, path)}{_why(error)}",)
     finally:
+        sys.argv = ours
         sys.path.remove(str(path.parent.resolve()))
         if before is not None:
             sys.modules[name] = before
@@ -159,7 +190,9 @@ def _candidates(module: ModuleType) -> Iterator[tuple[str, object]]:
         if defined_here and issubclass(value, nn.Module) and not inspect.isabstract(value):
             yield name, value
     for name, value in vars(module).items():
-        if isinstance(value, nn.Module) and id(value) not in seen and not name.startswith("_"):
+        loss = isinstance(value, nn.modules.loss._Loss)
+        model = isinstance(value, nn.Module) and not loss and not name.startswith("_")
+        if model and id(value) not in seen:
             seen.add(id(value))
             if type(value).__module__ != module.__name__ or _needs_arguments(type(value)):
                 yield name, value
@@ -170,27 +203,57 @@ def _needs_arguments(factory: object) -> bool:
         signature = inspect.signature(factory)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return False
-    return any(
-        p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-        for p in signature.parameters.values()
-    )
+    return any(p.default is p.empty and p.kind not in _REST for p in signature.parameters.values())
 
 
-def _construct(candidate: object, name: str) -> nn.Module:
+def _made(module: ModuleType, attribute: str, place: str, name: str) -> nn.Module:
+    """What an attribute is or makes: ``Name``, ``make``, ``Name(3, depth=2)``."""
+    head, bracket, _ = attribute.partition("(")
+    arguments, options = _arguments(attribute) if bracket else ((), {})
+    return _construct(_attribute(module, head.strip(), place), name, arguments, options)
+
+
+def _arguments(call: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call written out with plain numbers, strings, lists ..."""
+    try:
+        tree = ast.parse(call, mode="eval").body
+        if not isinstance(tree, ast.Call) or any(k.arg is None for k in tree.keywords):
+            raise ValueError
+        given = tuple(map(ast.literal_eval, tree.args))
+        return given, {str(k.arg): ast.literal_eval(k.value) for k in tree.keywords}
+    except (SyntaxError, ValueError) as error:
+        raise SpecError(
+            f"{call!r} is no call with plain arguments; mend: as in 'file.py:Name(3, depth=2)'"
+        ) from error
+
+
+def _called(candidate: Any) -> str:
+    """How a call with the arguments that it needs is written: ``UNet(n_channels=...)``."""
+    needed = inspect.signature(candidate).parameters.values()
+    names = [p.name for p in needed if p.default is p.empty and p.kind not in _REST]
+    return f"{candidate.__name__}({', '.join(f'{n}=...' for n in names)})"
+
+
+def _construct(
+    candidate: object,
+    name: str,
+    arguments: tuple[Any, ...] = (),
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> nn.Module:
     if isinstance(candidate, nn.Module):
         return candidate
     if not callable(candidate):
         raise SpecError(
             f"{name!r} is neither a module nor callable, but of type {type(candidate).__name__}"
         )
-    if _needs_arguments(candidate):
-        needed = inspect.signature(candidate)
+    if not arguments and not options and _needs_arguments(candidate):
+        needed = re.sub(r"<function (\S+) at 0x\w+>", r"\1", str(inspect.signature(candidate)))
         raise SpecError(
-            f"its constructor needs arguments {needed}; "
-            "mend: name a function that makes it, as file.py:make"
+            f"its constructor needs arguments {needed}; mend: give them, as "
+            f"'file.py:{_called(candidate)}', or name a function that makes it, as file.py:make"
         )
     try:
-        made = candidate()
+        made = candidate(*arguments, **options)
     except Exception as error:
         raise SpecError(f"constructing {name!r} failed: {_why(error)}") from error
     if not isinstance(made, nn.Module):
