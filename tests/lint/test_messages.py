@@ -133,8 +133,8 @@ def test_mends_of_a_strided_branch_are_verified():
     finding = only("TS101", model, (2, 4, 9, 9), verify_mends=True)
     assert [(m.text.partition(":")[0], m.verified) for m in finding.mends] == [
         ("set '0.a'", True),
-        ("write `Skip(self.0.a, self.0.r, self.0.b, shortcut='auto')`", True),
-        ("write `Skip(self.0.a, self.0.r, self.0.b, keep='input')`", True),
+        ("write `Skip(self.a, self.r, self.b, shortcut='auto')`", True),
+        ("write `Skip(self.a, self.r, self.b, keep='input')`", True),
     ]
 
 

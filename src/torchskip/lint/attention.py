@@ -11,19 +11,19 @@ from torchskip.lint.ops import ADDS, FORMS, PRODUCTS, name
 __all__ = ["questions"]
 
 _PRODUCTS = frozenset({"bmm", "matmul", "baddbmm"})
-_WHOLE = ("_scaled_dot_product", "scaled_dot_product")
+_WHOLE = ("_scaled_dot_product", "scaled_dot_product", "module.MultiheadAttention")
 _SOFTMAX = frozenset({"_softmax", "softmax", "_safe_softmax"})
 
 
-def questions(flow: Flow, nodes: tuple[Node, ...]) -> Iterator[tuple[int, int]]:
-    """The query and the key of every attention among the operations."""
+def questions(flow: Flow, nodes: tuple[Node, ...]) -> Iterator[tuple[Node, int, int]]:
+    """Every attention among the operations, with its query and its key."""
     for node in nodes:
         if name(node).startswith(_WHOLE) and len(node.inputs) > 1:
-            yield node.inputs[0], node.inputs[1]
+            yield node, node.inputs[0], node.inputs[1]
         elif name(node) in _SOFTMAX:
             scores = _scores(flow, node)
             if scores is not None:
-                yield scores.inputs[0], scores.inputs[1]
+                yield node, scores.inputs[0], scores.inputs[1]
 
 
 def _scores(flow: Flow, node: Node) -> Node | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
 from torchskip.graph import Source
@@ -65,8 +66,20 @@ class Wrap:
 
     @property
     def code(self) -> str:
-        """The constructor's call."""
-        words = [f"self.{path}" for path in self.modules]
+        """The constructor's call, as the module that holds the branch writes it.
+
+        >>> Wrap(("net.0.conv1", "net.0.act.1"), (), (), ()).code
+        'Skip(self.conv1, self.act[1])'
+        """
+        parts = [path.split(".") for path in self.modules]
+        levels = zip(*(path[:-1] for path in parts), strict=False)
+        shared = sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, levels))
+        while shared and any(path[shared].isdigit() for path in parts):
+            shared -= 1
+        words = [
+            "self" + "".join(f"[{p}]" if p.isdigit() else f".{p}" for p in path[shared:])
+            for path in parts
+        ]
         return f"Skip({', '.join([*words, *(f'{k}={v!r}' for k, v in self.arguments)])})"
 
 

@@ -7,13 +7,13 @@ too: a join that crashed, a sum of a value with itself, a concatenation that nob
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torchskip.graph import Node
 from torchskip.lint.evidence import Pass
 from torchskip.lint.finding import Step, Way
 from torchskip.lint.flow import Flow
-from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, describe, name
+from torchskip.lint.ops import ADDS, CONCATS, FORMS, PRODUCTS, describe, name
 
 __all__ = ["Join", "join_of", "joins", "way"]
 
@@ -49,8 +49,13 @@ def join_of(flow: Flow, node: Node) -> Join | None:
 def way(flow: Flow, role: str, start: int, end: int, parts: int | None = None) -> Way:
     """The longest way between two values as steps, without what only looks at a tensor."""
     graph = flow.graph
-    steps = tuple(
-        Step(describe(node), node.module, graph.values[value].shape, node.source)
-        for node, value in flow.longest(start, end)
-    )
-    return Way(role, graph.values[start].shape, steps, parts)
+    steps: list[Step] = []
+    for node, value in flow.longest(start, end):
+        sizes = graph.values[value].shape
+        if node.module_type == "Linear" and name(node) in FORMS and parts is None:
+            # Torch flattens what a linear layer reads and unflattens its result: one step.
+            if steps and steps[-1].module == node.module:
+                steps[-1] = replace(steps[-1], shape=sizes)
+            continue
+        steps.append(Step(describe(node), node.module, sizes, node.source))
+    return Way(role, graph.values[start].shape, tuple(steps), parts)

@@ -89,6 +89,7 @@ _WORDS = {
     "_adaptive_avg_pool2d": "adaptive_avg_pool2d",
     "_adaptive_avg_pool3d": "adaptive_avg_pool3d",
     "constant_pad_nd": "pad",
+    "_unsafe_index": "upsample",  # to the nearest neighbour, on meta tensors
     "upsample_nearest1d": "upsample",
     "upsample_nearest2d": "upsample",
     "upsample_nearest3d": "upsample",

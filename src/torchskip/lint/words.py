@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable
 
-from torchskip.graph import Node
+from torchskip.graph import Node, Source
 from torchskip.lint.ops import describe
 
-__all__ = ["axes", "called", "listed", "plural", "shape", "times"]
+__all__ = ["axes", "called", "listed", "plural", "shape", "times", "unfolded"]
 
 
 def shape(sizes: tuple[int, ...]) -> str:
@@ -41,3 +42,20 @@ def axes(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
     if len(first) != len(second):
         return ()
     return tuple(i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b)
+
+
+def unfolded(source: Source | None) -> str:
+    """An augmented assignment written out; empty for anything else.
+
+    >>> unfolded(Source("net.py", 1, "forward", "out *= a + b"))
+    'out = out * (a + b)'
+    """
+    try:
+        (line,) = ast.parse(source.text if source else "").body
+    except (SyntaxError, ValueError):
+        return ""
+    if not isinstance(line, ast.AugAssign):
+        return ""
+    target = ast.unparse(line.target)
+    before = ast.parse(target, mode="eval").body
+    return f"{target} = {ast.unparse(ast.BinOp(before, line.op, line.value))}"

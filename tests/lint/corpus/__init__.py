@@ -10,6 +10,7 @@ from . import (
     lookalikes,
     placement,
     renamed,
+    reported,
     sources,
     training,
     unused,
@@ -30,12 +31,14 @@ CASES: tuple[Case, ...] = (
     *dropped.CASES,
     *sources.CASES,
     *training.CASES,
+    *reported.CASES,
 )
 CLEAN: tuple[Clean, ...] = (
     *PUBLISHED,
     *gradient_designs.CLEAN,
     *lookalikes.CLEAN,
     *training.CLEAN,
+    *reported.CLEAN,
 )
 
 __all__ = ["CASES", "CLEAN", "Case", "Clean"]

@@ -7,6 +7,8 @@ from torch import nn
 from torchskip.lint.probes.names import Names
 from torchskip.lint.probes.watch import Watch
 
+LAYER = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+
 
 class Forward(nn.Module):
     def __init__(self, body):
@@ -49,6 +51,25 @@ def augmented(x):
     kept = x
     x += 1
     return kept + x.tanh()
+
+
+def a_projection_of_the_older_name(x):
+    out = x
+    out[...] = x.tanh()
+    return out + LAYER(x)
+
+
+def a_projection_before_the_write(x):
+    out = x
+    shortcut = LAYER(x)
+    out.mul_(2)
+    return out + shortcut
+
+
+def a_projection_of_a_copy(x):
+    out = x.clone()
+    out.mul_(2)
+    return out + LAYER(x)
 
 
 def the_written_name(x):
@@ -104,6 +125,7 @@ def noted(body):
         (a_view, {("x", "flat")}),
         (indexed, {("kept", "x")}),
         (augmented, {("kept", "x")}),
+        (a_projection_of_the_older_name, {("x", "out")}),
     ],
 )
 def test_an_older_name_is_noted(body, names):
@@ -113,6 +135,8 @@ def test_an_older_name_is_noted(body, names):
 @pytest.mark.parametrize(
     "body",
     [
+        a_projection_before_the_write,
+        a_projection_of_a_copy,
         the_written_name,
         one_name,
         another_part,

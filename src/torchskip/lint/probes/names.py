@@ -71,6 +71,15 @@ class Names(Watcher):
                 for older in sorted(held.older & given)[:1]:
                     self._made[id(result)] = (result, older, held)
 
+    def _meet(self, tensor: Tensor, frame: FrameType | None) -> None:
+        """Notes a join of what was made of the older name with the newer one."""
+        if frame is None or id(tensor) not in self._made:
+            return
+        _, older, held = self._made[id(tensor)]
+        place = _place(frame) if held.frame is frame else None
+        if place and held.through in _operands(place):
+            self.found.append(Renamed(older, held.through, held.write, place))
+
     def _write(self, tensor: Tensor, start: FrameType | None) -> None:
         if not tensor.requires_grad or tensor.is_leaf:
             return  # a buffer that is filled, statistics
@@ -94,10 +103,7 @@ class Names(Watcher):
             return
         frame = next(_frames(start), None)
         for tensor in tensors:
-            _, older, held = self._made.get(id(tensor), (None, "", None))
-            place = _place(frame) if held and held.frame is frame and frame else None
-            if held and place and held.through in _operands(place):
-                self.found.append(Renamed(older, held.through, held.write, place))
+            self._meet(tensor, frame)
             known = self._held.get((id(frame), id(tensor)))
             place = _place(frame) if known and frame else None
             if known and known.read and place:

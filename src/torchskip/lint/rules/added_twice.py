@@ -2,7 +2,8 @@
 
 ## What it does
 Looks through every sum, and through sums of sums, for a value that occurs more than once:
-`x + x`, or `(x + f(x)) + x`; and for concatenations of a value with itself.
+`x + x`, or `(x + f(x)) + x`; and for concatenations of a value with itself. A part of a sum that
+holds the value already, `x + 0.5 * (x + f(x))`, is a warning.
 
 ## Why is this bad
 `x + x` is `2 * x`: no branch takes part, so there is no skip connection. It is the usual slip of
@@ -52,9 +53,9 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         for node in run.graph.nodes:
             if _terms_of(run.flow, node):
                 yield from _judge(run, node, seen)
-                yield from _in_part(run, node)
             elif name(node) in CONCATS:
                 yield from _doubled(run, node)
+            yield from _in_part(run, node)
 
 
 def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
@@ -96,21 +97,33 @@ def _in_part(run: Pass, node: Node) -> Iterator[Finding]:
     Parts that make one whole are a step between two values: ``(1 - a) * x + a * (x + f(x))``.
     """
     flow = run.flow
-    for one, other in (node.inputs, node.inputs[::-1]) if len(node.inputs) == 2 else ():
-        whole = _form(flow, one)
-        part = flow.producer(_form(flow, other))
-        factor = _factor(part)
-        if part is None or factor is None or factor <= 0 or whole not in _operands(flow, part.inputs[0]):
-            continue
-        total = f"{1 + factor:g}"
-        yield RULE.at(
-            node,
-            f"the same shortcut {shape(flow.value(whole).shape)} is added twice: {factor:g} of it is "
-            f"in the other operand, so the result is {total}x the shortcut plus the branch",
-            severity="warning",
-            mends=(Mend("drop one of the two additions"),),
-        )
+    for whole, part, factor in _parts(flow, node):
+        if factor > 0 and _form(flow, whole) in _operands(flow, part):
+            yield RULE.at(
+                node,
+                f"the same shortcut {shape(flow.value(whole).shape)} is added twice: {factor:g} of "
+                "it is in the other operand, so the result is "
+                f"{1 + factor:g}x the shortcut plus the branch",
+                severity="warning",
+                mends=(Mend("drop one of the two additions"),),
+            )
+            return
+
+
+def _parts(flow: Flow, node: Node) -> Iterator[tuple[int, int, float]]:
+    """A sum as a value, and another that a plain number scales."""
+    if name(node) != "add" or len(node.inputs) != 2 or not node.outputs:
         return
+    one, other = node.inputs
+    alpha = node.argument("alpha", 1)
+    if isinstance(alpha, (int, float)) and alpha != 1:
+        yield one, other, float(alpha)
+        return
+    for whole, scaled in ((one, other), (other, one)):
+        maker = flow.producer(_form(flow, scaled))
+        factor = _factor(maker)
+        if maker is not None and factor is not None:
+            yield whole, maker.inputs[0], factor
 
 
 def _factor(node: Node | None) -> float | None:

@@ -65,26 +65,13 @@ def _strangers(evidence: Evidence) -> Iterator[Finding]:
         if name(node) not in ADDS | CONCATS or not node.outputs or node.source is None:
             continue
         met = [a for a in arms if "float" in a.dtype and a.shape[2:] == _sizes(evidence, node)[2:]]
-        if not met or _detached_elsewhere(evidence, node, met[0].argument):
-            continue
-        if (node.source.file, node.source.line) in evidence.numbers.outside:
+        if met and (node.source.file, node.source.line) in evidence.numbers.outside:
             yield RULE.at(
                 node,
                 f"the arm {shape(met[0].shape)} of the {name(node)} was made of the input outside "
                 "torch (numpy, a list, a new tensor): no gradient comes back through it",
                 mends=_STAY,
             )
-
-
-def _detached_elsewhere(evidence: Evidence, node: Node, place: str) -> bool:
-    """Whether another round of the line reads a value of torch at that place.
-
-    A loop that feeds its estimate back detached starts from a constant.
-    """
-    return any(
-        other.source == node.source and other.op == node.op and place in other.places
-        for other in evidence.eval.graph.nodes
-    )
 
 
 def _outside(evidence: Evidence) -> Iterator[Finding]:

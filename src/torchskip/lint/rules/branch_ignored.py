@@ -4,7 +4,8 @@
 Reports layers, sums and concatenations whose result reaches no output of the model, in
 evaluation and in training mode. It is a warning where the result fits nothing that the model goes
 on with (a head that a flag leaves out) and where other rounds of a loop are used, and a note where
-only the last round is not: a stack often has no use for it (WaveNet's last residual).
+only the last round is not: a stack often has no use for it (WaveNet's last residual). A sum whose
+branch leaves the module in its place is no such round.
 
 ## Why is this bad
 The layers cost time and memory and are never trained: their parameters receive no gradient. The

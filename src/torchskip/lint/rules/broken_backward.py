@@ -36,7 +36,7 @@ from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.ops import SIGNS, is_layer, is_norm, name
 from torchskip.lint.rule import Rule
-from torchskip.lint.words import called, shape
+from torchskip.lint.words import called, shape, unfolded
 
 RULE = Rule("TS112", "broken-backward", "error", __doc__)
 # tools/autograd/derivatives.yaml: these formulas use `result`.
@@ -107,6 +107,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 def _advice(writer: Node) -> str:
     kind = name(writer)
+    if plain := unfolded(writer.source):
+        return f"write `{plain}`, which makes a new tensor"
     if kind in SIGNS:
         return f"write `out = out {SIGNS[kind]} shortcut` instead of `out {SIGNS[kind]}= shortcut`"
     if kind in {"copy", "fill", "zero", "index_put", "masked_fill"}:

@@ -71,4 +71,5 @@ def _distance(skip: SkipPath) -> str:
         return ""
     pixels = ", ".join(f"{a:g}" for a in apart)
     per = " (per axis)" if len(apart) > 1 else ""
-    return f"the arms of the {skip.merge} are {pixels} pixels of the split apart{per}"
+    word = "pixel" if pixels == "1" else "pixels"
+    return f"the arms of the {skip.merge} are {pixels} {word} of the split apart{per}"

@@ -4,7 +4,8 @@
 Reports blocks without a skip connection, of equal input and output shape, where something says
 that one was meant: equal sibling blocks have one; the class is called a residual block; a value
 saved as `residual`, `identity` or `shortcut` is never read; a flag such as `use_residual` is set
-and no block below it follows.
+and no block below it follows; an attention without one stands between two residual sums, one of
+which spans its like.
 
 ## Why is this bad
 The network trains, only worse, and the worse the deeper it is: He et al. report 28.54 % error for
@@ -36,7 +37,8 @@ from torchskip.graph import Module, Source
 from torchskip.lint.attention import questions
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
-from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, name
+from torchskip.lint.flow import Flow
+from torchskip.lint.ops import ADDS, CONCATS, FORMS, PRODUCTS, is_norm, name
 from torchskip.lint.regions import (
     Region,
     below,
@@ -124,12 +126,13 @@ def _between(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
     ends = {run.graph.nodes[s.join].outputs[0]: run.graph.nodes[s.join] for s in sums}
     starts = {s.split: run.graph.nodes[s.join] for s in sums}
     for path, region in known.items():
-        before, after = ends.get(region.entry), starts.get(region.exit)
+        before = ends.get(_carried(run.flow, region.entry))
+        after = starts.get(_carrying(run.flow, region.exit))
         if before is None or after is None or before.module != after.module:
             continue
         module = evidence.modules[path]
         alike = any(
-            evidence.modules[r.path].type == module.type and spanned(r, run)
+            evidence.modules[r.path].type == module.type and bridged(r, run)
             for r in known.values()
             if r.path in evidence.modules and below(r.path, path.rpartition(".")[0])
         )
@@ -143,6 +146,23 @@ def _between(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
                 source=_place(module, region),
                 mends=_ADD,
             )
+
+
+def _carried(flow: Flow, value: int) -> int:
+    """The value that a branch starts from, in front of its normalisation."""
+    while (node := flow.producer(value)) is not None and (is_norm(node) or name(node) in FORMS):
+        value = node.inputs[0]
+    return value
+
+
+def _carrying(flow: Flow, value: int) -> int:
+    """The value that goes on behind a layer, through changes of its form."""
+    while len(flow.readers[value]) == 1:
+        node = next(flow.reads(value))
+        if name(node) not in FORMS or not node.outputs:
+            break
+        value = node.outputs[0]
+    return value
 
 
 def _joins_itself(region: Region, run: Pass) -> bool:

@@ -3,7 +3,8 @@
 ## What it does
 Reports residual blocks that begin by normalising their input and start branch *and* shortcut from
 the normalised value, blocks that do so between a pre-normalised first half and their second half,
-and runs of blocks that normalise and activate before the split.
+and runs of blocks that normalise and activate before the split. A module that writes a
+normalisation out by hand (RMSNorm) counts as one.
 
 ## Why is this bad
 A pre-normalisation block computes `x + f(norm(x))`: the stream itself is never normalised, so the
@@ -60,15 +61,15 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         entry = norms.entry(norm)
         if norm is None or entry is None or not below(norm.module, join.module):
             continue
-        if norm.module == join.module:
-            continue
         text = _hides(run, norms, skip, join, _bare(run.flow, entry))
         if text is None:
             continue
         finding = RULE.at(
             norm,
             f"{_called(norm)} {text}",
-            join=join.source,
+            # A normalisation by hand has its lines in a class of its own.
+            source=norm.source if is_norm(norm) else join.source,
+            join=join.source if is_norm(norm) else None,
             mends=(Mend("normalise on the branch alone: `x + f(norm(x))`"),),
         )
         if behind == value:
@@ -138,9 +139,7 @@ def _uses(norms: Norms, readers: list[Node]) -> set[int]:
 
 def _pre_normalised(flow: Flow, norms: Norms, skip: SkipPath) -> bool:
     """Whether the skip's branch begins with a normalisation of the split itself."""
-    return any(
-        norms.end(n) is not None and n.index < skip.join for n in _users(flow, skip.split)
-    )
+    return any(norms.end(n) is not None and n.index < skip.join for n in _users(flow, skip.split))
 
 
 def _users(flow: Flow, value: int) -> Iterator[Node]:

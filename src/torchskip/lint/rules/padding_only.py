@@ -2,7 +2,8 @@
 
 ## What it does
 Follows, along the branch of every join and in failed models too, which cells of a map look at
-least at one pixel of the branch's input, and counts those that do not.
+least at one pixel of the branch's input, and counts those that do not, behind every layer that
+pads further than its kernel reaches.
 
 ## Why is this bad
 With a padding larger than the kernel reaches, the outermost windows hold zeros alone. These cells

@@ -123,9 +123,13 @@ def _own_level(run: Pass, found: Mismatch) -> Iterator[Mend]:
     flow = run.flow
     target = flow.value(found.branch).shape
     steps = flow.longest(found.join.split, found.branch)
-    sizes = [flow.value(value).shape for _, value in steps]
-    low = min(range(len(sizes)), key=lambda i: prod(sizes[i][2:]))
-    for (node, _), size in reversed(list(zip(steps[:low], sizes[:low], strict=True))):
+    low = min(range(len(steps)), key=lambda i: prod(flow.value(steps[i][1]).shape[2:]))
+    if prod(flow.value(steps[low][1]).shape[2:]) * 2 > prod(target[2:]):
+        return  # no way down and up again
+    starts = [v for v in run.graph.inputs if flow.depends(found.join.split, v)]
+    before = flow.longest(starts[0], found.join.split) if starts else ()
+    for node, value in reversed((*before, *steps[:low])):
+        size = flow.value(value).shape
         if size[2:] == target[2:] and (found.concat or size == target):
             yield Mend(f"join the feature of that size: {called(node)} gives {shape(size)}")
             return

@@ -3,7 +3,8 @@
 ## What it does
 Reports modules with parameters that are registered under several names (`[block] * n`), that are
 called on their own output from different lines, twice on the same value, or twice while a twin of
-the same kind and size beside them never runs, and normalisations that serve both arms of one sum.
+the same kind and size (or a layer that keeps the same channels) beside them never runs, and
+normalisations that serve both arms of one sum.
 
 ## Why is this bad
 `nn.Sequential(*[block] * 8)` is one block applied eight times: an eighth of the parameters, and

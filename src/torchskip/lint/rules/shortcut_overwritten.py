@@ -41,7 +41,7 @@ from torchskip.lint.flow import Flow
 from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, SIGNS, describe, name
 from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
-from torchskip.lint.words import shape
+from torchskip.lint.words import shape, unfolded
 
 RULE = Rule("TS104", "shortcut-overwritten", "error", __doc__)
 _JOINS = ADDS | CONCATS | PRODUCTS
@@ -119,13 +119,18 @@ def _overwrites(
             RULE.at(
                 writer,
                 f"{_called(writer)} overwrites the shortcut {shape(old.shape)} before it is "
-                f"joined{when}: the {describe(join)} gets the result of {_word(writer)} "
-                "instead of its input",
+                f"joined{when}: {_gets(join, writer)}",
                 join=_line(twins, run, join),
                 mends=(_out_of_place(evidence, writer),),
             ),
             writer,
         )
+
+
+def _gets(join: Node, writer: Node) -> str:
+    if describe(join) == _word(writer):
+        return f"the next {describe(join)} that reads it gets this one's result in its place"
+    return f"the {describe(join)} gets the result of {_word(writer)} instead of its input"
 
 
 def _out_of_place(evidence: Evidence, writer: Node) -> Mend:
@@ -137,6 +142,8 @@ def _out_of_place(evidence: Evidence, writer: Node) -> Mend:
             f"set `inplace=False` on {writer.module!r}, or call `torchskip.mend(model)`",
             edits=(Edit(writer.module, "inplace", False),),
         )
+    if plain := unfolded(writer.source):
+        return Mend(f"write `{plain}`, which makes a new tensor")
     if kind in SIGNS and _word(writer) == describe(writer):
         return Mend(f"write `x = x {SIGNS[kind]} ...`, which makes a new tensor, not in place")
     return Mend(f"write {_word(writer)} out of place: no `inplace=True`, no trailing underscore")

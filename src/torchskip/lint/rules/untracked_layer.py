@@ -105,7 +105,8 @@ def _tensors(evidence: Evidence) -> Iterator[Finding]:
         for node in evidence.eval.graph.nodes:
             if node.module != loose.module:
                 continue
-            if not any(not c.names and _thin(c.shape) == _thin(loose.shape) for c in node.constants):
+            plain = [_thin(c.shape) for c in node.constants if not c.names]
+            if _thin(loose.shape) not in plain:
                 continue
             scales = name(node) in PRODUCTS and node.index in arms
             if (scales and (loose.shape or loose.requires_grad)) or (

@@ -121,9 +121,7 @@ def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
             if above.type == "Sequential" or parent not in called or not (twins or again):
                 continue
             why = (
-                f"the {word!r} of {min(twins)!r} does"
-                if twins
-                else f"{again!r} runs in its place"
+                f"the {word!r} of {min(twins)!r} does" if twins else f"{again!r} runs in its place"
             )
         yield RULE.at(
             None,

@@ -1,7 +1,9 @@
 """A shortcut starts from the wrong value.
 
 ## What it does
-Reports shortcut layers and normalisations that read the block's result instead of its input,
+Reports shortcut layers and normalisations that read the block's result instead of its input
+(or end the branch, while the input is added as it is), attention whose result is added to what it
+reads from instead of what asks,
 residual blocks whose shortcut starts behind their first layer, decoder levels that read an encoder
 feature of another level while the feature of their own level is read by no skip, encoder
 features that a decoder meets in the order they were made, normalised halves of a block that both
@@ -136,9 +138,12 @@ def _memory(evidence: Evidence) -> Iterator[Finding]:
             continue
         join = run.graph.nodes[skip.join]
         between = flow.nodes_between(skip.split, join.outputs[0])
-        for query, key in questions(flow, between):
+        for node, query, key in questions(flow, between):
             if flow.depends(query, skip.split) or not flow.depends(key, skip.split):
                 continue
+            behind = flow.nodes_between(node.outputs[0], join.outputs[0])
+            if any(name(n) in ADDS and len(set(n.inputs)) > 1 for n in behind if n is not join):
+                continue  # the attention has a sum of its own
             yield RULE.at(
                 join,
                 f"the result of the attention {shape(flow.value(join.outputs[0]).shape)} is added "

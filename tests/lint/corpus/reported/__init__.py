@@ -1,16 +1,36 @@
 """Faults and designs restated from public reports, each rule decided before the first run."""
 
 from ..case import Case, Clean
-from . import dropped, meant, meant_streams, shapes, shared, streams, sums, training
+from . import (
+    again,
+    again_streams,
+    dropped,
+    meant,
+    meant_streams,
+    shapes,
+    shared,
+    sizes,
+    streams,
+    sums,
+    training,
+)
 
 CASES: tuple[Case, ...] = (
     *sums.CASES,
     *dropped.CASES,
     *shared.CASES,
     *shapes.CASES,
+    *sizes.CASES,
     *streams.CASES,
     *training.CASES,
+    *again.CASES,
+    *again_streams.CASES,
 )
-CLEAN: tuple[Clean, ...] = (*meant.CLEAN, *meant_streams.CLEAN)
+CLEAN: tuple[Clean, ...] = (
+    *meant.CLEAN,
+    *meant_streams.CLEAN,
+    *again.CLEAN,
+    *again_streams.CLEAN,
+)
 
 __all__ = ["CASES", "CLEAN"]

@@ -270,11 +270,11 @@ CLEAN = (
     Clean("exits", "BranchyNet", Exits, WIDE),
     Clean("deep-supervision", "Sllambias/yucca pull request 68", DeepSupervision),
     Clean("super-resolution", "EDSR with a bicubic skip", SuperResolution, WIDE),
-    Clean("reversible", "Gomez et al., 2017", maker(Reversible)),
+    Clean("half-streams", "Gomez et al., 2017", maker(Reversible)),
     Clean("coupling", "Dinh et al., 2017", Coupling),
     Clean("noise-injection", "StyleGAN", maker(NoiseInjection)),
     Clean("frozen", "a frozen encoder", Frozen, WIDE),
     Clean("bi-fusion", "EfficientDet", maker(BiFusion)),
-    Clean("pyramid", "FPN", Pyramid, WIDE),
+    Clean("pyramid-dict", "FPN", Pyramid, WIDE),
     Clean("high-pass", "a Laplacian branch", maker(HighPass)),
 )

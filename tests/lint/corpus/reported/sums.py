@@ -151,10 +151,8 @@ class LiteFuse(nn.Module):
         out = [self.first(x), self.low(self.down(x))]
         y = out[0]
         for j in range(1 if self.mended else 0, 2):
-            if j == 0:
-                y = y + out[j]
-            else:
-                y = y + F.interpolate(self.fuse[j](out[j]), scale_factor=2.0)
+            level = self.fuse[j](out[j])
+            y = y + (level if j == 0 else F.interpolate(level, scale_factor=2.0))
         return F.relu(y)
 
 

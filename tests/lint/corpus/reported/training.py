@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ..case import Case, conv
 from .sums import TOKENS, Attention, blocks, both
@@ -118,22 +117,6 @@ class Captioner(nn.Module):
         return self.fuse(F.relu(self.up(deep) + tokens))
 
 
-class Checkpointed(nn.Module):
-    """Reentrant checkpoints on an input without a gradient: the first blocks stay as they are."""
-
-    def __init__(self, mended: bool) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 8)) for _ in range(2)
-        )
-        self.head, self.mended = nn.Linear(8, 3), mended
-
-    def forward(self, x: Tensor) -> Tensor:
-        for block in self.blocks:
-            x = x + checkpoint(block, x, use_reentrant=not self.mended)
-        return self.head(x)
-
-
 class QuestionAttention(nn.Module):
     """A softmax over scores of shape (length * batch, 1)."""
 
@@ -233,7 +216,6 @@ CASES = (
         TOKENS,
     ),
     Case("extractor-detach", "lucidrains/CoCa-pytorch#6", "TS105", *both(Captioner)),
-    Case("reentrant", "mlfoundations/open_clip#573", "TS105", *both(Checkpointed), TOKENS),
     Case("question-softmax", "DEEP-PolyU/KEQA_WSDM19#2", "TS205", *both(QuestionAttention), TOKENS),
     Case(
         "capsule-softmax",
