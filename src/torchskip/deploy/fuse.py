@@ -13,6 +13,7 @@ from torchskip.deploy.capture import Capture, Inputs
 from torchskip.deploy.chain import fuse_passes
 from torchskip.deploy.grow import grow
 from torchskip.deploy.model import FusedModel, Layout
+from torchskip.deploy.narrow import narrow, trunk
 from torchskip.deploy.pages import keep_pages
 from torchskip.deploy.plan import lower, record
 from torchskip.deploy.probe import Sight, look
@@ -83,23 +84,22 @@ def fuse(
         small = given
         sight, program, before = _program(model, given, given, target)
         apart = sight.limits.batch_free and samples_alone(program)
-    lower(program, dtype if dtype is not None and dtype != torch.float32 else None)
-    overwrite(program)
-    program.tidy()
-    plan = record(program)
-    each = max(1, peak_bytes(program) // max(1, small.batch))
-    samples = max(1, WORKING_SET // each) if apart else 0
-    fused = FusedModel(
-        plan,
-        replace(sight.limits, shapes=tuple(tuple(t.shape) for t in given.tensors)),
-        tuple(Layout.of(t) for t in sight.captures[0][1].results),
-        sight.captures[0][1].structure,
-        samples,
-        given.manner,
-        allowed,
-    )
-    ways = fused.prepare(given.tensors)
-    checks = [_prove(fused, name, seen, inputs, allowed) for name, seen, inputs in sight.captures]
+    lower(program)
+    narrower = None if dtype == torch.float32 else dtype
+    for wide in (False, True) if narrower is not None else (True,):
+        attempt = program.copy()
+        if narrower is not None:
+            narrow(attempt, narrower, trunk(attempt) if wide else set())
+        try:
+            fused, checks, notes = _finish(attempt, sight, given, apart, allowed)
+        except FuseError:
+            if wide:
+                raise
+            continue
+        break
+    if narrower is not None and wide:
+        notes = (f"computes branches in {narrower}, what every path goes through wider", *notes)
+    plan = fused.plan
     after = sum(
         s.kind in ("call_function", "call_module") and s.target != "extent" for s in plan.steps
     )
@@ -107,14 +107,39 @@ def fuse(
         model=type(model).__name__,
         fused=tuple(e for e in program.events if e.done),
         kept=tuple(e for e in program.events if not e.done),
-        checks=tuple(checks),
+        checks=checks,
         tolerance=allowed,
-        notes=(*sight.notes, *_notes(model, samples, apart), *ways),
+        notes=(*sight.notes, *_notes(model), *notes),
         operators_before=before,
         operators_after=after,
         seconds=time.perf_counter() - start,
     )
     return fused
+
+
+def _finish(
+    program: Program, sight: Sight, given: Inputs, apart: bool, allowed: float
+) -> tuple[FusedModel, tuple[Check, ...], tuple[str, ...]]:
+    """Assign buffers, compile and prove."""
+    overwrite(program)
+    program.tidy()
+    _, base, small = sight.captures[0]
+    each = max(1, peak_bytes(program) // max(1, small.batch))
+    samples = max(1, WORKING_SET // each) if apart else 0
+    fused = FusedModel(
+        record(program),
+        replace(sight.limits, shapes=tuple(tuple(t.shape) for t in given.tensors)),
+        tuple(Layout.of(t) for t in base.results),
+        base.structure,
+        samples,
+        given.manner,
+        allowed,
+    )
+    notes = fused.prepare(given.tensors)
+    if apart:
+        notes.insert(0, f"runs at most {samples} samples at once: their values stay in the cache")
+    checks = [_prove(fused, name, seen, inputs, allowed) for name, seen, inputs in sight.captures]
+    return fused, tuple(checks), tuple(notes)
 
 
 def _program(
@@ -158,17 +183,14 @@ def _floating(given: Inputs, model: nn.Module) -> torch.dtype:
     return torch.float32
 
 
-def _notes(model: nn.Module, samples: int, apart: bool) -> list[str]:
-    notes = []
-    if apart:
-        notes.append(f"runs at most {samples} samples at once: their values stay in the cache")
+def _notes(model: nn.Module) -> list[str]:
     hooked = sum(bool(m._forward_hooks or m._forward_pre_hooks) for m in model.modules())
-    if hooked:
-        notes.append(
-            f"{hooked} modules have hooks: what they do to tensors is part of the fused model, "
-            "anything else they do does not happen in it"
-        )
-    return notes
+    if not hooked:
+        return []
+    return [
+        f"{hooked} modules have hooks: what they do to tensors is part of the fused model, "
+        "anything else they do does not happen in it"
+    ]
 
 
 def _short(error: Exception) -> str:

@@ -12,7 +12,6 @@ from torch import Tensor, fx, nn
 from torch._ops import OpOverload
 
 from torchskip.deploy.find import affine, kernel
-from torchskip.deploy.fold import retype
 from torchskip.deploy.grow import put, room
 from torchskip.deploy.kernels import Convolution, Linear
 from torchskip.deploy.program import Program, aten
@@ -78,12 +77,12 @@ class Plan:
     constants: dict[str, Tensor]
 
 
-def lower(program: Program, dtype: torch.dtype | None) -> None:
-    """Turn affine maps and layout-bound operators into ones that run, in floating type `dtype`."""
+def lower(program: Program) -> None:
+    """Turn affine maps and layout-bound operators into ones that run."""
     for node in list(program.graph.nodes):
         if node.target is affine:
             value, rank = node.meta["affine"], len(node.meta["shape"])
-            kind = dtype or node.meta["dtype"]
+            kind = node.meta["dtype"]
             size = (-1, *(1,) * (rank - 2))
             pair = [
                 program.add_constant(t.to(kind).reshape(size), node)
@@ -92,41 +91,6 @@ def lower(program: Program, dtype: torch.dtype | None) -> None:
             node.args = (node.args[0], *pair)
         elif node.target in _VIEWS and not node.meta.get("literal"):
             node.target = aten.reshape.default  # a view of one layout, a copy of another
-    if dtype is not None:
-        _retype(program, dtype)
-
-
-def _retype(program: Program, dtype: torch.dtype) -> None:
-    for name, tensor in program.constants.items():
-        if tensor.is_floating_point():
-            program.constants[name] = tensor.to(dtype)
-    for node in list(program.graph.nodes):
-        if node.target is kernel:
-            node.meta["kernel"] = retype(node.meta["kernel"], dtype)
-        if node.op == "placeholder" and node.meta["dtype"].is_floating_point:
-            with program.graph.inserting_after(node):
-                cast = program.graph.call_function(aten._to_copy.default, (node,), {"dtype": dtype})
-            cast.meta.update({**node.meta, "dtype": dtype, "memory": f"new {cast.name}"})
-            node.replace_all_uses_with(
-                cast, delete_user_cb=lambda user, cast=cast: user is not cast
-            )
-        elif node.op == "output":
-            outputs = []
-            for value in node.args[0]:
-                if value.meta["dtype"].is_floating_point:
-                    with program.graph.inserting_before(node):
-                        back = program.graph.call_function(
-                            aten._to_copy.default, (value,), {"dtype": value.meta["dtype"]}
-                        )
-                    back.meta.update({**value.meta, "memory": f"new {back.name}"})
-                    outputs.append(back)
-                else:
-                    outputs.append(value)
-            node.args = (tuple(outputs),)
-    for node in program.graph.nodes:
-        computed = node.op == "call_function" and node.target is not aten._to_copy.default
-        if computed and node.meta.get("dtype") in (torch.float32, torch.float64):
-            node.meta["dtype"] = dtype
 
 
 def record(program: Program) -> Plan:

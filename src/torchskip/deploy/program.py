@@ -63,6 +63,14 @@ class Program:
         """Note that something was not fused."""
         self.events.append(Event(False, what, node.meta.get("path", ""), why))
 
+    def copy(self) -> Program:
+        """Return another program of the same nodes, to be changed on its own."""
+        graph = fx.Graph()
+        twins: dict[fx.Node, fx.Node] = {}
+        for node in self.graph.nodes:
+            twins[node] = graph.node_copy(node, lambda n: twins[n])
+        return Program(graph, dict(self.constants), list(self.events))
+
     def tidy(self) -> None:
         """Drop what nothing reads."""
         self.graph.eliminate_dead_code()
