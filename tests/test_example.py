@@ -91,6 +91,24 @@ class Diffusion(nn.Module):
         return self.conv(x) + self.time(t)[:, :, None, None]
 
 
+class Conditioned(nn.Module):
+    """Takes a picture and a vector."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.style = nn.Linear(5, 8)
+
+    def forward(self, image, style):
+        return self.conv(image) * self.style(style)[:, :, None, None]
+
+
+def test_another_layer_is_asked_for_the_second_input():
+    example = infer_example(Conditioned())
+    assert example.shapes == "1,3,32,32 1,5"
+    assert example.reason == "inferred from conv (Conv2d) and style (Linear)"
+
+
 @pytest.mark.parametrize(
     ("model", "shapes"),
     [(Channel(), "1,32,32,8"), (Siamese(), "1,3,32,32 1,3,32,32"), (Diffusion(), "1,3,32,32 1")],

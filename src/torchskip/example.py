@@ -87,15 +87,31 @@ def _from_layers(model: nn.Module, layers: dict[str, nn.Module], first: str) -> 
     """Ask the layer named first; then, as long as one refuses, the one that refused."""
     name: str | None = first
     examples: list[Example] = []
+    asked: list[str] = []
     while name is not None:
         layer = layers.pop(name)
-        reason = f"inferred from {name or 'the model'} ({type(layer).__name__})"
-        example, refused_by = _running(model, layer, _shapes_for(layer, model), reason)
+        asked.append(f"{name or 'the model'} ({type(layer).__name__})")
+        if examples:
+            several = _several(model, examples[0], layer, f"inferred from {' and '.join(asked)}")
+            if several is not None:
+                return several
+        shapes = _shapes_for(layer, model)
+        example, refused_by = _running(model, layer, shapes, f"inferred from {asked[-1]}")
         if refused_by is None:
             return example
         examples.append(example)
         name = refused_by if refused_by in layers else None
     return examples[0]
+
+
+def _several(model: nn.Module, known: Example, layer: nn.Module, reason: str) -> Example | None:
+    """Keep the first of several inputs, and give the others a shape for the layer that refused."""
+    others = len(known.tensors) - 1
+    if others == 0:
+        return None
+    tensors = [_tensor(model, layer, shape) for shape in _shapes_for(layer, model)]
+    found = (Example((known.tensors[0], *(t,) * others), reason) for t in tensors)
+    return next((e for e in found if trace(model, *e.tensors, device="meta").failure is None), None)
 
 
 def sniff_example(file: Path) -> Iterator[tuple[tuple[int, ...], int]]:

@@ -88,6 +88,34 @@ def test_the_tree_says_input_and_totals(capsys):
     assert out.rstrip().endswith("8 skip connections: 5 identity, 3 projection")
 
 
+TAKES = """
+from torch import nn
+class Batch(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Conv2d(3, 3, 3, padding=1)
+    def forward(self, batch):
+        x, mask = batch
+        return x + self.a(x)
+class Misfit(Batch):
+    def forward(self, x):
+        return x + self.a(x[:, :, 1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hinted"),
+    [(["Batch"], True), (["Batch", "--input", "1,3,8,8"], False), (["Misfit"], False)],
+)
+def test_a_chosen_input_may_be_why_it_stops(arguments, hinted, tmp_path, capsys):
+    path = tmp_path / "takes.py"
+    path.write_text(TAKES)
+    assert main(["inspect", f"{path}:{arguments[0]}", *arguments[1:]]) == 1
+    told = capsys.readouterr()
+    assert "The forward pass stopped" in told.out
+    assert ("Batch: stopped, perhaps for its input, which was not given" in told.err) is hinted
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

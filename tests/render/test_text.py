@@ -129,6 +129,30 @@ def test_lists_many_arms_by_their_ends(densenet121):
     assert "… 9 more …" in last
 
 
+class Pyramid(torch.nn.Module):
+    """Splits its channels, of which a quarter goes past three convolutions."""
+
+    def __init__(self):
+        super().__init__()
+        self.convs = torch.nn.ModuleList(torch.nn.Conv2d(2, 2, 3, padding=1) for _ in range(3))
+        self.relu = torch.nn.ReLU()
+        self.last = torch.nn.Conv2d(8, 8, 1)
+
+    def forward(self, x):
+        first, *parts = self.last(torch.cat([x, x, x], 1)[:, :8]).chunk(4, 1)
+        return self.last(torch.cat([first, *map(self.branch, self.convs, parts)], 1))
+
+    def branch(self, conv, part):
+        return self.relu(conv(part))
+
+
+def test_many_arms_are_told_by_where_they_differ(see):
+    text = to_text(see(Pyramid()), 200)
+    told = text[text.index("split-concat") :]
+    assert "3 branches  convs.0, convs.1, convs.2" in told
+    assert "shortcut    split 2×2×32×32" in told
+
+
 def test_every_skip_is_named(densenet121):
     text = to_text(densenet121, 200)
     assert [f"↷ {number} " in text for number in range(1, 59)] == [True] * 58

@@ -9,7 +9,7 @@ from torchskip.graph import Arm, Graph, Kind, Node, SkipPath
 from torchskip.render.outline import Outline, Step
 from torchskip.render.words import count, operation, pixels, place, plain, shape
 
-__all__ = ["FEW", "Account", "ArmAccount", "End", "accounts"]
+__all__ = ["FEW", "Account", "ArmAccount", "End", "accounts", "tails"]
 
 FEW = 3  # arms that are told step by step; of more, only what each brings to the join
 
@@ -38,11 +38,6 @@ class ArmAccount:
         """Return the step's name, seen from the join's module."""
         name = step.module if step.type else f"{step.module}.{step.label}".lstrip(".")
         return plain(name.removeprefix(f"{self.home}.") if self.home else name)
-
-    @property
-    def last(self) -> str:
-        """What the arm brings to the join: its last step."""
-        return self.named(self.steps[-1]) if self.steps else "identity"
 
     @property
     def chain(self) -> str:
@@ -87,6 +82,21 @@ class Account:
             f"{self.number} {self.kind} ({self.merge}): {self.split.name} → {self.join.name}, "
             f"{self.join.shape}, {', '.join(fact for fact in facts if fact)}"
         )
+
+
+def tails(arms: Sequence[ArmAccount]) -> list[Step | None]:
+    """Return the step that tells what each arm brings: the last before what all arms end with.
+
+    Of ``conv1 → bn1 → relu`` and ``conv2 → bn2 → relu`` these are ``bn1`` and ``bn2``; None
+    stands for an identity.
+    """
+    long = [arm for arm in arms if arm.steps]
+    shared = 1
+    while len(long) > 1 and all(len(arm.steps) > shared for arm in long):
+        if len({arm.named(arm.steps[-shared]) for arm in long}) > 1:
+            break
+        shared += 1
+    return [arm.steps[-shared] if arm.steps else None for arm in arms]
 
 
 def accounts(graph: Graph, skips: Sequence[SkipPath], chain: Outline) -> tuple[Account, ...]:

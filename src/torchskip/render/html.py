@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from torchskip.graph import Graph
-from torchskip.render.account import FEW, Account, ArmAccount, accounts
+from torchskip.render.account import FEW, Account, accounts, tails
 from torchskip.render.curves import RISE, SHORT
-from torchskip.render.outline import Group
+from torchskip.render.outline import Group, Step
 from torchskip.render.palette import INKS, LINES, SHADES_DARK, SHADES_LIGHT
 from torchskip.render.picture import CELL, LETTER, PAGE, Picture, picture
 from torchskip.render.svg import ROW, draw
@@ -106,8 +106,8 @@ def _data(scene: Picture, told: Sequence[Account]) -> dict[str, object]:
             "join": [skip.join.name, skip.join.place, skip.join.shape],
             "home": word(skip.home),
             "arms": [
-                [arm.role, word(arm.shape), arm.layers, int(arm.detached), _told(skip, arm)]
-                for arm in skip.arms
+                [arm.role, word(arm.shape), arm.layers, int(arm.detached), told]
+                for arm, told in zip(skip.arms, _told(skip), strict=True)
             ],
             "bypassed": skip.bypassed,
             "alignment": skip.alignment,
@@ -146,10 +146,16 @@ def _group(group: Group, scene: Picture, word: Callable[[str], int]) -> list[obj
     return row
 
 
-def _told(skip: Account, arm: ArmAccount) -> list[int]:
-    """Return the steps of an arm as ranges; of one among many arms only the last step."""
-    indices = [step.index for step in arm.steps]
-    return _ranges(indices if len(skip.arms) <= FEW else indices[-1:])
+def _told(skip: Account) -> list[list[int]]:
+    """Return the steps of each arm as ranges; of many arms only the step that tells them apart."""
+    if len(skip.arms) <= FEW:
+        return [_ranges([step.index for step in arm.steps]) for arm in skip.arms]
+    found: dict[int, Step | None] = {}
+    for role in ("branch", "shortcut"):
+        arms = [i for i, arm in enumerate(skip.arms) if arm.role == role]
+        found |= dict(zip(arms, tails([skip.arms[i] for i in arms]), strict=True))
+    steps = [found[i] for i in range(len(skip.arms))]
+    return [_ranges([step.index] if step else []) for step in steps]
 
 
 def _bands(skip: Account) -> dict[str, list[int]]:

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from torchskip.graph import Graph, Kind
-from torchskip.render.account import FEW, Account, End, accounts
+from torchskip.render.account import FEW, Account, ArmAccount, End, accounts, tails
 from torchskip.render.outline import Group, Outline, outline, signature
 from torchskip.render.words import count, place, plain, shape, totals
 
@@ -190,17 +190,21 @@ def _end(end: End) -> Text:
 
 def _arms(skip: Account) -> list[tuple[str, str]]:
     if len(skip.arms) <= FEW:
-        return [
-            (arm.role, _shortened(arm.chain) + (", detached" if arm.detached else ""))
-            for arm in skip.arms
-        ]
+        return [_arm(arm) for arm in skip.arms]
     lines = []
     for role, plural in (("branch", "branches"), ("shortcut", "shortcuts")):
-        ends = [arm.last for arm in skip.arms if arm.role == role]
-        if ends:
-            name = role if len(ends) == 1 else f"{len(ends)} {plural}"
-            lines.append((name, _shortened(", ".join(ends), ", ")))
+        arms = [arm for arm in skip.arms if arm.role == role]
+        if len(arms) == 1:
+            lines.append(_arm(arms[0]))
+        elif arms:
+            ends = zip(arms, tails(arms), strict=True)
+            names = [arm.named(step) if step else "identity" for arm, step in ends]
+            lines.append((f"{len(arms)} {plural}", _shortened(", ".join(names), ", ")))
     return lines
+
+
+def _arm(arm: ArmAccount) -> tuple[str, str]:
+    return arm.role, _shortened(arm.chain) + (", detached" if arm.detached else "")
 
 
 def _shortened(chain: str, mark: str = " → ") -> str:
