@@ -67,5 +67,14 @@ def test_its_neighbours_are_not(arm):
     assert not lines(arm)
 
 
+def test_a_number_of_rows_that_follows_the_input_is_not():
+    class Boxes(nn.Module):
+        def forward(self, x):
+            found = x[0, 0][x[0, 0] > 0][:, None]
+            return torch.cat([torch.full((len(found), 1), 3.0), found], 1)
+
+    assert outside(Boxes(), (torch.zeros(1, 2, 96),), {}) == frozenset()
+
+
 def test_a_model_that_fails_shows_nothing():
     assert outside(Sum(lambda x: x[:, :, :3]), (torch.zeros(1, 2, 6),), {}) == frozenset()
