@@ -365,7 +365,7 @@ def test_the_report_accounts_for_every_place():
     assert report.operators_before > report.operators_after == 3
     assert {e.where for e in report.fused} >= {"0.branch.1", "0.branch.4", "0.branch.7"}
     assert [c.inputs for c in report.checks] == [
-        "the given input", "another batch size, height and width", "an odd size",
+        "the given input", "another batch size and odd sizes",
     ]  # fmt: skip
     text = str(report)
     assert "folded: affine map into the layer before it" in text

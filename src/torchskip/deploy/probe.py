@@ -91,16 +91,20 @@ def _probes(
 
     if whole is not given and not look_at("the whole example", batch, [whole], notes):
         return found  # one sample does not stand for the batch
+    # All at once, if that will do: an odd size tells floors and ceilings from exact parts.
+    odd_why: list[str] = []
+    if spatial and batches:
+        every = (other_size(given, batch=batches[0], steps=s) for s in odd_steps)
+        if look_at("another batch size and odd sizes", batch | side | odd, every, odd_why):
+            return found
     both = (other_size(given, batch=n, steps=s) for n in batches[:1] for s in even_steps)
-    sized = spatial and look_at("another batch size, height and width", batch | side, both, [])
-    if not sized:
-        other = (other_size(given, batch=n) for n in batches)
-        source = lone if look_at("another batch size", batch, other, notes) else given
-        steps = (other_size(source, steps=s) for s in even_steps)
-        sized = spatial and look_at("another height and width", side, steps, notes)
-    else:
-        source = lone
-    if sized:
+    if spatial and look_at("another batch size, height and width", batch | side, both, []):
+        notes.extend(odd_why)
+        return found
+    other = (other_size(given, batch=n) for n in batches)
+    source = lone if look_at("another batch size", batch, other, notes) else given
+    steps = (other_size(source, steps=s) for s in even_steps)
+    if spatial and look_at("another height and width", side, steps, notes):
         steps = (other_size(source, steps=s) for s in odd_steps)
         look_at("an odd size", odd, steps, notes)
     return found
