@@ -43,7 +43,8 @@ def subjects(spec: str, shapes: str | None) -> tuple[tuple[Subject, ...], tuple[
             left.append(Skipped(item.name, str(error)))
     if not found:
         raise SpecError("; ".join(f"{s.name}: {s.reason}" for s in left))
-    return tuple(found), tuple(left)
+    inside = {type(part).__name__ for one in found for part in one.model.modules()}
+    return tuple(found), tuple(s for s in left if s.name not in inside)
 
 
 def _inferred(item: Loaded) -> Example:

@@ -3,7 +3,8 @@
 ## What it does
 Looks through every sum, and through sums of sums, for a value that occurs more than once:
 `x + x`, or `(x + f(x)) + x`; and for concatenations of a value with itself. A part of a sum that
-holds the value already, `x + 0.5 * (x + f(x))`, is a warning.
+holds the value already, `x + 0.5 * (x + f(x))`, is a warning. The mean of residual blocks side by
+side is none.
 
 ## Why is this bad
 `x + x` is `2 * x`: no branch takes part, so there is no skip connection. It is the usual slip of
@@ -77,7 +78,10 @@ def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
             mends=(Mend("add the value saved before the branch, or write `2 * x`"),),
         )
         return
-    near = any(value in _operands(flow, v) for v in direct)
+    bare = any(_form(flow, v) in _operands(flow, w) for v in direct for w in direct)
+    if not bare and _averaged(flow, node):
+        return
+    near = bare and any(value in _operands(flow, v) for v in direct)
     same_call = all(
         (run.graph.nodes[i].module, run.graph.nodes[i].call) == (node.module, node.call)
         for i in sums
@@ -89,6 +93,20 @@ def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
         severity="error" if near and same_call else "warning",
         mends=(Mend("drop one of the two additions"),),
     )
+
+
+def _averaged(flow: Flow, node: Node) -> bool:
+    """Whether a sum, alone or with further summands, is divided by a number.
+
+    Residual blocks side by side, each with its shortcut, have a mean: HiFi-GAN.
+    """
+    while len(readers := list(flow.reads(node.outputs[0]))) == 1:
+        node = readers[0]
+        if _factor(node) is not None:
+            return True
+        if not _terms_of(flow, node):
+            return False
+    return False
 
 
 def _in_part(run: Pass, node: Node) -> Iterator[Finding]:

@@ -47,7 +47,9 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     run = evidence.eval
     for skip in run.skips:
         said = _distance(skip)
-        if not said or not skip.live:
+        failure = run.graph.failure
+        failed = failure is not None and failure.node == skip.join
+        if not said or not skip.live or failed:
             continue
         yield RULE.at(
             run.graph.nodes[skip.join],

@@ -12,6 +12,7 @@ from . import (
     sizes,
     streams,
     sums,
+    third,
     training,
 )
 
@@ -25,12 +26,14 @@ CASES: tuple[Case, ...] = (
     *training.CASES,
     *again.CASES,
     *again_streams.CASES,
+    *third.CASES,
 )
 CLEAN: tuple[Clean, ...] = (
     *meant.CLEAN,
     *meant_streams.CLEAN,
     *again.CLEAN,
     *again_streams.CLEAN,
+    *third.CLEAN,
 )
 
 __all__ = ["CASES", "CLEAN"]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..case import Case, conv
+from ..case import Case, Clean, conv
 from .sums import TOKENS, Attention, blocks, both
 
 SERIES = ((2, 4, 24),)
@@ -215,17 +215,28 @@ class DataSkip(nn.Module):
 
     def __init__(self, mended: bool) -> None:
         super().__init__()
-        self.head, self.body, self.tail = (
-            nn.Conv1d(4, 4, 3, padding=1),
-            nn.Conv1d(4, 4, 5, padding=2),
-            nn.Conv1d(4, 4, 1),
-        )
+        self.head, self.tail = nn.Conv1d(4, 4, 3, padding=1), nn.Conv1d(4, 4, 1)
+        self.body = nn.Conv1d(4, 4, 5, padding=2)
         self.mended = mended
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.head(x)
         kept = h if self.mended else h.data
         return self.tail(F.relu(self.body(h)) + kept)
+
+
+class MeanOfKernels(nn.Module):
+    """HiFi-GAN: residual blocks side by side, and their mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels = nn.ModuleList(nn.Conv1d(4, 4, k, padding=k // 2) for k in (3, 5, 7))
+
+    def forward(self, x: Tensor) -> Tensor:
+        xs = x + self.kernels[0](F.relu(x))
+        for kernel in self.kernels[1:]:
+            xs = xs + (x + kernel(F.relu(x)))
+        return xs / 3
 
 
 CASES = (
@@ -256,4 +267,4 @@ CASES = (
     Case("listed-cat", "a list concatenated along the batch", "TS109", *blocks(ListedCat, 1)),
     Case("data-skip", "a long skip through `.data`", "TS105", *both(DataSkip), SERIES),
 )
-CLEAN = ()
+CLEAN = (Clean("mean-of-kernels", "Kong et al., 2020", MeanOfKernels, SERIES),)
