@@ -25,6 +25,7 @@ from torch import nn
 
 from torchskip.errors import SpecError
 from torchskip.spec import zoo
+from torchskip.spec.script import without_training
 
 __all__ = ["Loaded", "Skipped", "load"]
 
@@ -115,7 +116,8 @@ def _from_file(path: Path, attribute: str) -> tuple[tuple[Loaded, ...], tuple[Sk
             loaded.append(Loaded(name, _construct(candidate, name), path))
         except SpecError as error:
             skipped.append(Skipped(name, str(error).replace("file.py:", f"{path.name}:")))
-    if not loaded and failure and not any(True for _ in _candidates(module)):
+    stopped = any(f.startswith("stopped") for f in failure)
+    if not loaded and stopped and not any(True for _ in _candidates(module)):
         raise SpecError(f"{str(path)!r} {failure[0]}, before any model was defined")
     if not loaded:
         reasons = "".join(f"\n  {s.name}: {s.reason}" for s in skipped)
@@ -168,18 +170,23 @@ def _execute(path: Path) -> tuple[ModuleType, tuple[str, ...]]:
     before = sys.modules.get(name)
     sys.modules[name] = module  # dataclasses and pickling look their module up
     ours, sys.argv = sys.argv, [str(path)]  # a script that reads its arguments gets none
+    shorter = without_training(path)
+    left = (f"line {shorter[1]} trains: it and what follows is not run",) if shorter else ()
     try:
-        spec.loader.exec_module(module)
+        if shorter is None:
+            spec.loader.exec_module(module)
+        else:
+            exec(compile(shorter[0], str(path), "exec"), vars(module))  # noqa: S102 - as above
     except (Exception, SystemExit) as error:
         if zoo.declare_missing_operators(error):
             return _execute(path)
-        return module, (f"stopped while loading: {_where(error, path)}{_why(error)}",)
+        return module, (f"stopped while loading: {_where(error, path)}{_why(error)}", *left)
     finally:
         sys.argv = ours
         sys.path.remove(str(path.parent.resolve()))
         if before is not None:
             sys.modules[name] = before
-    return module, ()
+    return module, left
 
 
 def _candidates(module: ModuleType) -> Iterator[tuple[str, object]]:
