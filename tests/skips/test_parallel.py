@@ -44,6 +44,16 @@ def _cascade(m: Any, x: torch.Tensor) -> torch.Tensor:
     return m.d(torch.cat([one, m.g(torch.cat([one, two], 1))], 1))
 
 
+def _passed_on(m: Any, x: torch.Tensor) -> torch.Tensor:
+    x = torch.relu(m.n(torch.cat([x, m.f(x)], 1)))
+    return m.b(torch.cat([x, m.a(x)], 1))
+
+
+def _convolved_on(m: Any, x: torch.Tensor) -> torch.Tensor:
+    x = torch.relu(m.d(torch.cat([x, m.f(x)], 1)))
+    return m.c(torch.cat([x, m.g(x)], 1))
+
+
 _DUAL = {"a": conv(8, 16), "b": conv(8, 16), "c": conv(24, 16)}
 
 
@@ -56,6 +66,12 @@ _DUAL = {"a": conv(8, 16), "b": conv(8, 16), "c": conv(24, 16)}
         pytest.param(_queries, {"one": conv(kernel=1), "s": conv(8, 1)}, ["gate"]),
         pytest.param(_codes, {"one": conv(kernel=1), "codes": nn.Embedding(8, 4)}, []),
         pytest.param(_dual_path, {**_DUAL, "d": conv(24)}, ["identity", "concat"]),
+        pytest.param(
+            _passed_on,
+            {"n": nn.BatchNorm2d(16), "a": conv(16), "b": conv(24)},
+            ["dense", "dense"],
+        ),
+        pytest.param(_convolved_on, {"d": conv(16), "c": conv(16)}, ["concat", "concat"]),
         pytest.param(_cascade, {"a": conv(8, 16), "g": conv(16), "d": conv(16)}, ["split-concat"]),
     ],
 )

@@ -82,7 +82,7 @@ def _dense(flow: Flow, found: dict[int, Found]) -> set[int]:
 
 
 def _pieces(flow: Flow, arm: int) -> set[int]:
-    """Return the values that an arm is made of by form and concatenation alone."""
+    """Return the values that an arm is made of without a layer: concatenated, normalised ..."""
     todo, pieces, seen = [arm], set(), set()
     while todo:
         value = glue_back(flow, todo.pop(), scaled=False)
@@ -90,9 +90,10 @@ def _pieces(flow: Flow, arm: int) -> set[int]:
             continue
         seen.add(value)
         n = flow.producer[value]
-        name = flow.names[n] if n is not None else ""
-        if n is not None and name in ("cat", "slice", "split", "split_with_sizes", "chunk"):
+        if n is not None and flow.names[n] == "cat":
             todo.extend(flow.graph.nodes[n].inputs)
+        elif n is not None and flow.roles[n] in ("glue", "norm") and len(flow.signals[n]) == 1:
+            todo.extend(flow.signals[n])
         else:
             pieces.add(value)
     return pieces
