@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 from tests.truth.drawn import DRAWN
-from tests.truth.held_out import HELD_OUT, MISSED
+from tests.truth.held_out import HELD_OUT
 from tests.truth.row import Row
 from tests.truth.second import SECOND
 from tests.truth.table import QUICK, TABLE
@@ -45,8 +45,6 @@ def test_counts_and_places_of_every_family(row: Row) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("row", HELD_OUT, ids=lambda r: r.spec)
 def test_counts_of_models_drawn_at_random(row: Row) -> None:
-    if row.spec in MISSED:
-        pytest.xfail(MISSED[row.spec])
     _check(row)
 
 
