@@ -23,6 +23,7 @@ from torchskip.lint.probes.names import Names
 from torchskip.lint.probes.outplace import OutOfPlace
 from torchskip.lint.probes.watch import Watch
 from torchskip.lint.report import Ran
+from torchskip.trace import trace
 from torchskip.trace.record import Recorder
 from torchskip.trace.standin import Rung
 from torchskip.trace.tracer import witnessed
@@ -191,6 +192,12 @@ class Evidence:
         shapes = inputs.with_batch(self._shapes, 1)
         return shapes if shapes != self._shapes else None
 
+    @cached_property
+    def alone(self) -> Pass:
+        """The evaluation pass with a batch of one."""
+        shapes = inputs.with_batch(self._shapes, 1)
+        return self._pass(f"size {_words(shapes)}", shapes)
+
     @property
     def neighbours(self) -> tuple[Shapes, ...]:
         """Shapes of the example with neighbouring spatial sizes."""
@@ -207,8 +214,13 @@ class Evidence:
         return inputs.doubled(self._shapes)
 
     def at(self, shapes: Shapes) -> Pass:
-        """The evaluation pass on an example of these shapes."""
-        return self._pass(f"size {_words(shapes)}", shapes)
+        """An evaluation pass on an example of these shapes, to see whether its arms meet.
+
+        It runs where the first pass ran, and there alone: no other device makes arms meet.
+        """
+        given, device = inputs.shaped(self._example, shapes), self.eval.graph.device
+        graph = trace(self._model, *given, training=False, device=device, **self._kwargs)
+        return self._logged(f"size {_words(shapes)}", graph)
 
     @property
     def makes_floats(self) -> bool:

@@ -42,6 +42,7 @@ class Numbers:
         self._kwargs = kwargs
         self._run = run
         self._ran = ran
+        self._influences: dict[tuple[str, ...], bool] = {}
 
     @cached_property
     def _small(self) -> tuple[tuple[Any, ...], Real | None]:
@@ -90,17 +91,26 @@ class Numbers:
 
     @cached_property
     def learning(self) -> frozenset[str] | None:
-        """Parameters that receive a gradient within some steps of training; None if not tried."""
-        return learning(self._model, self._small[0], self._kwargs)
+        """Parameters that receive a gradient within some steps of training; None if not tried.
+
+        It may not know of parameters whose gradient in the first pass was not zero.
+        """
+        kinds = self.real.gradients.items() if self.real else ()
+        wondered = frozenset(n for n, kind in kinds if kind == "zero")
+        return learning(self._model, self._small[0], self._kwargs, wondered)
 
     @cached_property
     def reaches_input(self) -> bool:
         """Whether a gradient other than zero comes back to an input of the model."""
         return real.reaches_input(self._model, self._small[0], self._kwargs)
 
-    def influences(self, parameters: tuple[str, ...]) -> frozenset[str]:
-        """Those of the parameters whose change moves an output, by running for each of them."""
-        return real.influence(self._model, self._small[0], self._kwargs, parameters)
+    def influences(self, parameters: tuple[str, ...]) -> bool:
+        """Whether a change of the parameters moves an output."""
+        if parameters not in self._influences:
+            self._influences[parameters] = real.influence(
+                self._model, self._small[0], self._kwargs, parameters
+            )
+        return self._influences[parameters]
 
     @cached_property
     def outplace_difference(self) -> float | None:
@@ -120,6 +130,8 @@ class Numbers:
     @cached_property
     def outside(self) -> frozenset[tuple[str, int]]:
         """Files and lines that read a tensor without gradient which another input changes."""
+        if not self._fits(self._small[0]):
+            return frozenset()
         return outside(self._model, self._small[0], self._kwargs)
 
     def drawn(self, place: Place, rank: int, training: bool) -> Draws | None:

@@ -18,11 +18,15 @@ _RATE = 0.05
 
 
 def learning(
-    model: nn.Module, example: tuple[Any, ...], kwargs: dict[str, Any]
+    model: nn.Module,
+    example: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    wondered: frozenset[str],
 ) -> frozenset[str] | None:
     """Names of the parameters that receive a gradient in one of three steps of descent.
 
-    Nothing is dropped at random: the model is in evaluation mode. None where it does not run.
+    It ends when all of those `wondered` about have received one. Nothing is dropped at random: the
+    model is in evaluation mode. None where it does not run.
     """
     if not has_numbers(model):
         return None
@@ -31,7 +35,7 @@ def learning(
     with borrowed(model, training=False) as parameters, torch.enable_grad():
         wanted = {n: p for n, p in parameters.items() if p.requires_grad}
         try:
-            for step in range(_STEPS):
+            for _ in range(_STEPS):
                 found = [t for _, t in leaves(model(*given, **kwargs))]
                 outputs = [t for t in found if t.is_floating_point() and t.requires_grad]
                 if not outputs:
@@ -41,9 +45,10 @@ def learning(
                 for (name, parameter), gradient in zip(wanted.items(), gradients, strict=True):
                     if gradient is not None and gradient.any():
                         moved.add(name)
-                        if step + 1 < _STEPS:
-                            with torch.no_grad():
-                                parameter.sub_(_RATE * gradient.sign())
+                        with torch.no_grad():
+                            parameter.sub_(_RATE * gradient.sign())
+                if wondered <= moved:
+                    break
         except RAISED:  # a model that does not run for real, or whose backward fails
             return None
     return frozenset(moved)

@@ -88,14 +88,14 @@ def _added(node: Node, constant: Constant) -> bool:
 
 def _stuck(evidence: Evidence, skip: SkipPath, nodes: tuple[Node, ...], names: list[str]) -> bool:
     """Whether the weights stay as they are while others learn, or the input would."""
+    if skip.merge == "mul":
+        # A gate may rest on a flat part of its functions without being constant: its last bias
+        # tells, and takes fewer passes than learning.
+        known = evidence.numbers.real.gradients if evidence.numbers.real else {}
+        held = dict.fromkeys(n for node in reversed(nodes) for c in node.constants for n in c.names)
+        if evidence.numbers.influences(tuple(n for n in held if n in known)[:4]):
+            return False
     learning = evidence.numbers.learning
     if learning is None or not learning.isdisjoint(names):
         return False
-    if not learning and not evidence.numbers.reaches_input:
-        return False
-    if skip.merge != "mul":
-        return True
-    # A gate may rest on a flat part of its functions without being constant: its last bias tells.
-    known = evidence.numbers.real.gradients if evidence.numbers.real else {}
-    held = dict.fromkeys(n for node in reversed(nodes) for c in node.constants for n in c.names)
-    return not evidence.numbers.influences(tuple(n for n in held if n in known)[:4])
+    return bool(learning) or evidence.numbers.reaches_input

@@ -90,7 +90,7 @@ def _single(evidence: Evidence) -> Iterator[Finding]:
     shapes = evidence.single
     if shapes is None or all_meet(evidence.eval, shapes):
         return
-    failure = evidence.at(shapes).graph.failure
+    failure = evidence.alone.graph.failure
     if failure is None or failure.source is None:
         return
     for skip in evidence.eval.skips:
