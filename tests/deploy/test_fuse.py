@@ -370,3 +370,26 @@ def test_the_report_accounts_for_every_place():
     text = str(report)
     assert "folded: affine map into the layer before it" in text
     assert "takes any batch size, any height and width" in text
+
+
+class Attention(nn.Module):
+    """A convolution, and attention over its pixels beside a shortcut."""
+
+    def __init__(self, dropout=0.0):
+        super().__init__()
+        self.stem, self.dropout = nn.Conv2d(3, 16, 4, stride=4), dropout
+
+    def forward(self, x):
+        x = self.stem(x).flatten(2).transpose(1, 2)
+        return x + torch.nn.functional.scaled_dot_product_attention(x, x, x, None, self.dropout)
+
+
+@torch.no_grad()
+def test_attention_is_random_only_where_it_drops():
+    net, x = Attention().eval(), torch.randn(2, 3, 16, 16)
+    fast = fuse(net, x)
+    for shape in [(2, 3, 16, 16), (1, 3, 24, 16)]:
+        x = torch.randn(shape)
+        torch.testing.assert_close(fast(x), net(x), atol=1e-5, rtol=1e-5)
+    with pytest.raises(FuseError, match="random"):
+        fuse(Attention(0.5).eval(), x)

@@ -235,7 +235,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             and _argument_named(func, args, kwargs, "running_mean") is not None
         ):
             raise FuseError(_by_mode(self._where, "normalises by the batch and updates its mean"))
-        if torch.Tag.nondeterministic_seeded in func.tags:
+        # Attention is tagged as random for the dropout that it may do.
+        drops = _argument_named(func, args, kwargs, "dropout_p") != 0
+        if torch.Tag.nondeterministic_seeded in func.tags and drops:
             raise FuseError(_by_mode(self._where, f"draws random numbers ({name})"))
         for position, argument in enumerate(func._schema.arguments):
             if argument.alias_info is None or not argument.alias_info.is_write:
@@ -262,7 +264,8 @@ def _axes(tensor: Tensor) -> tuple[Any, ...]:
 def _argument_named(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *names: str) -> Any:
     for position, argument in enumerate(func._schema.arguments):
         if argument.name in names:
-            return args[position] if position < len(args) else kwargs.get(argument.name)
+            default = kwargs.get(argument.name, argument.default_value)
+            return args[position] if position < len(args) else default
     return None
 
 

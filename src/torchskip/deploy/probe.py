@@ -20,6 +20,8 @@ __all__ = ["Sight", "look", "other_size"]
 _SMALL = (((32, 64, 96),), ((1, 3, 5),))
 _LARGE = (((-128, -160, -160), (-64, -96, -128)), ((-127, -159, -159), (-61, -93, -127)))
 _SIDE = 224
+# Far and odd: a step of one pixel changes nothing behind a stride of four.
+_SMALL_FAR = ((33, 65, 97),)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +96,8 @@ def _probes(
     # All at once, if that will do: an odd size tells floors and ceilings from exact parts.
     odd_why: list[str] = []
     if spatial and batches:
-        every = (other_size(given, batch=batches[0], steps=s) for s in odd_steps)
+        far = odd_steps if large else _SMALL_FAR
+        every = (other_size(given, batch=batches[0], steps=s) for s in far)
         if look_at("another batch size and odd sizes", batch | side | odd, every, odd_why):
             return found
     both = (other_size(given, batch=n, steps=s) for n in batches[:1] for s in even_steps)
