@@ -10,11 +10,9 @@ from __future__ import annotations
 import ast
 import contextlib
 import importlib
-import importlib.util
 import inspect
 import re
 import sys
-import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +23,7 @@ from torch import nn
 
 from torchskip.errors import SpecError
 from torchskip.spec import zoo
-from torchskip.spec.script import without_training
+from torchskip.spec.execute import execute, why
 
 __all__ = ["Loaded", "Skipped", "load"]
 
@@ -93,7 +91,7 @@ def _from_module(place: str, attribute: str, spec: str) -> tuple[tuple[Loaded, .
     except Exception as error:
         if zoo.declare_missing_operators(error):
             return _from_module(place, attribute, spec)
-        raise SpecError(f"{spec!r}: importing {place} failed: {_why(error)}") from error
+        raise SpecError(f"{spec!r}: importing {place} failed: {why(error)}") from error
     finally:
         sys.path.remove(str(Path.cwd()))
     return (Loaded(spec, _made(module, attribute, place, spec)),), ()
@@ -102,7 +100,7 @@ def _from_module(place: str, attribute: str, spec: str) -> tuple[tuple[Loaded, .
 def _from_file(path: Path, attribute: str) -> tuple[tuple[Loaded, ...], tuple[Skipped, ...]]:
     if not path.is_file():
         raise SpecError(f"there is no file {str(path)!r}")
-    module, failure = _execute(path)
+    module, failure = execute(path)
     if attribute:
         try:
             made = _made(module, attribute, str(path), f"{path}:{attribute}")
@@ -132,7 +130,11 @@ def _from_file(path: Path, attribute: str) -> tuple[tuple[Loaded, ...], tuple[Sk
 
 def _makers(module: ModuleType, path: Path) -> str:
     """The file's functions without arguments that name one of its classes: they may make it."""
-    own = {n: v for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__}
+    own = {
+        n: v
+        for n, v in list(vars(module).items())
+        if getattr(v, "__module__", "") == module.__name__
+    }
     classes = [n for n, v in own.items() if isinstance(v, type) and issubclass(v, nn.Module)]
     found = [
         f"{path}:{name}"
@@ -150,53 +152,14 @@ def _source(function: object) -> str:
         return ""
 
 
-def _execute(path: Path) -> tuple[ModuleType, tuple[str, ...]]:
-    """Run a file as a module; keep what it defined even when a later line of it raises.
-
-    A tutorial's file often ends by running the model that crashes: the classes above that line
-    are what the user wants explained.
-    """
-    name = path.stem if path.stem.isidentifier() else "model"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        # A file without the .py suffix is still Python to the user who named it.
-        from importlib.machinery import SourceFileLoader
-
-        spec = importlib.util.spec_from_loader(name, SourceFileLoader(name, str(path)))
-    if spec is None or spec.loader is None:  # pragma: no cover - importlib gave a loader above
-        raise SpecError(f"{str(path)!r} cannot be loaded as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent.resolve()))
-    before = sys.modules.get(name)
-    sys.modules[name] = module  # dataclasses and pickling look their module up
-    ours, sys.argv = sys.argv, [str(path)]  # a script that reads its arguments gets none
-    shorter = without_training(path)
-    left = (f"line {shorter[1]} trains: it and what follows is not run",) if shorter else ()
-    try:
-        if shorter is None:
-            spec.loader.exec_module(module)
-        else:
-            exec(compile(shorter[0], str(path), "exec"), vars(module))  # noqa: S102 - as above
-    except (Exception, SystemExit) as error:
-        if zoo.declare_missing_operators(error):
-            return _execute(path)
-        return module, (f"stopped while loading: {_where(error, path)}{_why(error)}", *left)
-    finally:
-        sys.argv = ours
-        sys.path.remove(str(path.parent.resolve()))
-        if before is not None:
-            sys.modules[name] = before
-    return module, left
-
-
 def _candidates(module: ModuleType) -> Iterator[tuple[str, object]]:
     """The module classes that a file defines itself, then the models it made, by line order."""
     seen: set[int] = set()
-    for name, value in vars(module).items():
+    for name, value in list(vars(module).items()):
         defined_here = isinstance(value, type) and value.__module__ == module.__name__
         if defined_here and issubclass(value, nn.Module) and not inspect.isabstract(value):
             yield name, value
-    for name, value in vars(module).items():
+    for name, value in list(vars(module).items()):
         loss = isinstance(value, nn.modules.loss._Loss)
         model = isinstance(value, nn.Module) and not loss and not name.startswith("_")
         if model and id(value) not in seen:
@@ -262,7 +225,7 @@ def _construct(
     try:
         made = candidate(*arguments, **options)
     except Exception as error:
-        raise SpecError(f"constructing {name!r} failed: {_why(error)}") from error
+        raise SpecError(f"constructing {name!r} failed: {why(error)}") from error
     if not isinstance(made, nn.Module):
         raise SpecError(
             f"{name!r} gave an object of type {type(made).__name__}, not a torch.nn.Module"
@@ -281,17 +244,3 @@ def _attribute(module: ModuleType, dotted: str, place: str) -> object:
             raise SpecError(f"{place!r} has no {dotted!r}{near}")
         value = getattr(value, part)
     return value
-
-
-def _where(error: BaseException, path: Path) -> str:
-    if isinstance(error, SyntaxError):
-        return f"line {error.lineno}: "
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [
-        f.lineno for f in frames if Path(f.filename) == path.resolve() or f.filename == str(path)
-    ]
-    return f"line {lines[0]}: " if lines else ""
-
-
-def _why(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
