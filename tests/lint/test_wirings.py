@@ -115,6 +115,12 @@ def cat_net(conv, dim):
     return Net(lambda s, x: torch.cat([x, s.b(s.a(x))], dim), a=conv(), b=conv())
 
 
+def cropping(cells):
+    """A projection of every second pixel with a border that sees none, and an upsampling."""
+    down = nn.Conv2d(4, 4, 1, stride=2, padding=2)
+    return {"a": down, "b": nn.ConvTranspose2d(4, 4, 2, stride=2, padding=cells)}
+
+
 def handed_down(block):
     layer = c2()
     blocks = seq(*(block(layer) for _ in range(2)))
@@ -324,6 +330,9 @@ FIRES = {
         ),
         D1,
     ),
+    "TS206 cropped in part": bad(
+        "TS206", lambda: Net(lambda s, x: F.pad(x, [1] * 4) + s.b(s.a(x)), **cropping(1))
+    ),
     "TS206 failed": bad(
         "TS206", lambda: Net(lambda s, x: x + s.a(x), a=nn.Conv2d(4, 4, 2, stride=2, padding=2))
     ),
@@ -488,6 +497,7 @@ SILENT = {
     "TS205 rezero": bad(
         "TS205", lambda: seq(c2(), Net(lambda s, x: x + s.g(s.a(x)), a=c2(), g=nn.BatchNorm2d(4)))
     ),
+    "TS206 cropped again": bad("TS206", lambda: Net(lambda s, x: x + s.b(s.a(x)), **cropping(2))),
     "TS206 same": bad("TS206", lambda: Net(lambda s, x: x + s.a(x), a=c2(4, 4, 5))),
     "TS206 dilated": bad(
         "TS206", lambda: Net(lambda s, x: x + s.a(x), a=nn.Conv2d(4, 4, 3, padding=4, dilation=4))

@@ -57,7 +57,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             # Later layers may blur the constants into their neighbours.
             counts = [len(layers), *(i + 1 for i, layer in enumerate(layers) if _outside(layer))]
             views = [(i, _view(layers[:i], start[2:])) for i in counts]
-            blind = next(((i, view) for i, view in views if not all(map(all, view))), None)
+            blind = next(((i, view) for i, view in views if _read(view, layers[i : i + 1])), None)
             if blind is None:
                 continue
             count, view = blind
@@ -94,12 +94,17 @@ def _outside(layer: Layer) -> bool:
 
 def _view(layers: tuple[Layer, ...], sizes: tuple[int, ...]) -> list[list[bool]]:
     """For each axis, which cells behind the layers look at a pixel of the input."""
-    return [_seen(layers, n, axis) for axis, n in enumerate(sizes)]
+    return [_seen(layers, [True] * n, axis) for axis, n in enumerate(sizes)]
 
 
-def _seen(layers: tuple[Layer, ...], n: int, axis: int) -> list[bool]:
-    """Along one axis: which cells look at a pixel of the input."""
-    seen = [True] * n
+def _read(view: list[list[bool]], behind: tuple[Layer, ...]) -> bool:
+    """Whether a cell sees no pixel, and the layer behind, if there is one, does not crop it."""
+    blind = [[not cell for cell in cells] for cells in view]
+    return any(any(_seen(behind, cells, axis)) for axis, cells in enumerate(blind))
+
+
+def _seen(layers: tuple[Layer, ...], seen: list[bool], axis: int) -> list[bool]:
+    """Along one axis: which cells look at a cell of the input that is seen."""
     for layer in layers:
         k, s, p, d = (
             layer.kernel[axis],
