@@ -52,7 +52,7 @@ def test_a_file_that_crashes_keeps_what_it_defined_before(file, capsys):
     )
     assert skipped[1].reason == (
         "its constructor needs arguments (channels); mend: give them, as "
-        "'net.py:Needs(channels=...)', or name a function that makes it, as net.py:make"
+        f"'{path}:Needs(channels=...)', or name a function that makes it, as {path}:make"
     )
     assert capsys.readouterr().out == ""
 
@@ -116,7 +116,7 @@ def test_functions_that_may_make_the_model_are_named(file):
         load(str(path))
     assert str(caught.value).splitlines()[1:] == [
         "  Net: its constructor needs arguments (width, act=ReLU(), *, depth); mend: give them, as "
-        "'net.py:Net(width=..., depth=...)', or name a function that makes it, as net.py:make",
+        f"'{path}:Net(width=..., depth=...)', or name a function that makes it, as {path}:make",
         f"  functions that may make it: {path}:build",
     ]
 

@@ -113,7 +113,7 @@ def _from_file(path: Path, attribute: str) -> tuple[tuple[Loaded, ...], tuple[Sk
         try:
             loaded.append(Loaded(name, _construct(candidate, name), path))
         except SpecError as error:
-            skipped.append(Skipped(name, str(error).replace("file.py:", f"{path.name}:")))
+            skipped.append(Skipped(name, str(error).replace("file.py:", f"{path}:")))
     stopped = any(f.startswith("stopped") for f in failure)
     if not loaded and stopped and not any(True for _ in _candidates(module)):
         raise SpecError(f"{str(path)!r} {failure[0]}, before any model was defined")
