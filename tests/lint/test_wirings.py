@@ -115,6 +115,32 @@ def cat_net(conv, dim):
     return Net(lambda s, x: torch.cat([x, s.b(s.a(x))], dim), a=conv(), b=conv())
 
 
+class Asked(nn.Module):
+    """Adds to the memory what another stream asks of it, in windows or as a whole."""
+
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.v = (nn.Linear(8, 8) for _ in range(3))
+
+    def forward(self, memory, asking):
+        windows = len(memory) // len(asking)
+        q = self.q(asking)
+        if windows > 1:
+            q = q.repeat(windows, 1, 1)
+        scores = torch.softmax(q @ self.k(memory).transpose(1, 2), -1)
+        return memory + scores @ self.v(memory)
+
+
+def asked(windows):
+    def forward(s, x):
+        memory, asking = s.a(x), s.b(x)
+        memory = s.first(memory, asking[: len(asking) // windows])
+        return s.second(memory, asking)
+
+    parts = {"a": nn.Linear(8, 8), "b": nn.Linear(8, 8), "first": Asked(), "second": Asked()}
+    return Net(forward, **parts)
+
+
 def cropping(cells):
     """A projection of every second pixel with a border that sees none, and an upsampling."""
     down = nn.Conv2d(4, 4, 1, stride=2, padding=2)
@@ -297,6 +323,7 @@ FIRES = {
     "TS203 norm": bad(
         "TS203", lambda: (lambda n: seq(c2(), n, nn.ReLU(), c2(), n))(nn.BatchNorm2d(4))
     ),
+    "TS204 the memory's stream": bad("TS204", lambda: asked(1), (4, 6, 8)),
     "TS204 1-D": bad(
         "TS204",
         lambda: seq(
@@ -491,6 +518,7 @@ SILENT = {
     "TS203 handed to blocks": bad("TS203", lambda: handed_down(Wrapped)),
     "TS203 two inputs": bad("TS203", lambda: Net(lambda s, x: s.a(x) - s.a(x.flip(-1)), a=c2())),
     "TS203 shared activation": bad("TS203", lambda: (lambda r: seq(c2(), r, c2(), r))(nn.ReLU())),
+    "TS204 one question for all windows": bad("TS204", lambda: asked(2), (4, 6, 8)),
     "TS204 projection": bad(
         "TS204", lambda: Net(lambda s, x: s.a(x) + s.shortcut(x), a=c2(), shortcut=c2(4, 4, 1))
     ),

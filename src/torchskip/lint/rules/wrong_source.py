@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from math import prod
 
 from torchskip.graph import Node, SkipPath
 from torchskip.lint.attention import questions
@@ -133,6 +134,8 @@ def _memory(evidence: Evidence) -> Iterator[Finding]:
     """Sums of an attention's result and what it reads from, where another value asks."""
     run = evidence.eval
     flow = run.flow
+    found: list[tuple[str, Finding]] = []
+    shared: set[str] = set()  # blocks where one question goes to all windows: it has no stream
     for skip in run.skips:
         if skip.kind != "identity" or skip.merge != "add" or not skip.live:
             continue
@@ -141,17 +144,31 @@ def _memory(evidence: Evidence) -> Iterator[Finding]:
         for node, query, key in questions(flow, between):
             if flow.depends(query, skip.split) or not flow.depends(key, skip.split):
                 continue
+            if _spread(flow, query):
+                shared.add(join.module_type)
             behind = flow.nodes_between(node.outputs[0], join.outputs[0])
             if any(name(n) in ADDS and len(set(n.inputs)) > 1 for n in behind if n is not join):
                 continue  # the attention has a sum of its own
-            yield RULE.at(
+            finding = RULE.at(
                 join,
                 f"the result of the attention {shape(flow.value(join.outputs[0]).shape)} is added "
                 "to the value that it reads from; the one that asks goes on through the softmax "
                 "alone",
                 mends=(Mend("add the queries' own stream: `x + attention(x, memory)`"),),
             )
+            found.append((join.module_type, finding))
             break
+    yield from (finding for kind, finding in found if kind not in shared)
+
+
+def _spread(flow: Flow, value: int) -> bool:
+    """Whether the value is repeated behind the last layer that made it."""
+    while (maker := flow.producer(value)) and len(maker.inputs) == 1 and not is_layer(maker):
+        before = flow.value(maker.inputs[0]).shape
+        if prod(before) < prod(flow.value(value).shape):
+            return True
+        value = maker.inputs[0]
+    return False
 
 
 def _inside(evidence: Evidence) -> Iterator[Finding]:
