@@ -5,7 +5,7 @@ Reports blocks without a skip connection, of equal input and output shape, where
 that one was meant: equal sibling blocks have one; the class is called a residual block; a value
 saved as `residual`, `identity` or `shortcut` is never read; a flag such as `use_residual` is set
 and no block below it follows; an attention without one stands between two residual sums, one of
-which spans its like.
+which spans its like; the second half of a block multiplies where the first adds.
 
 ## Why is this bad
 The network trains, only worse, and the worse the deeper it is: He et al. report 28.54 % error for
@@ -33,12 +33,12 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from torchskip.graph import Module, Source
+from torchskip.graph import Module, Node, Source
 from torchskip.lint.attention import questions
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
-from torchskip.lint.ops import ADDS, CONCATS, FORMS, PRODUCTS, is_norm, name
+from torchskip.lint.ops import ADDS, CONCATS, FORMS, PRODUCTS, is_layer, is_norm, name
 from torchskip.lint.regions import (
     Region,
     below,
@@ -49,7 +49,7 @@ from torchskip.lint.regions import (
     spanned,
 )
 from torchskip.lint.rule import Rule
-from torchskip.lint.words import shape
+from torchskip.lint.words import called, shape
 
 RULE = Rule("TS201", "missing-shortcut", "warning", __doc__)
 _SAVED = re.compile(
@@ -79,6 +79,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         if finding.module not in found:
             found.add(finding.module)
             yield finding
+    yield from _multiplied(evidence)
     yield from _flags(evidence)
 
 
@@ -163,6 +164,41 @@ def _carrying(flow: Flow, value: int) -> int:
             break
         value = node.outputs[0]
     return value
+
+
+def _multiplied(evidence: Evidence) -> Iterator[Finding]:
+    """Products of a stream and its normalised branch, where the forward's other half adds."""
+    run = evidence.eval
+    flow = run.flow
+    sums = {
+        (join.module, join.call): join
+        for s in run.skips
+        if s.kind == "identity" and s.merge == "add" and s.live
+        for join in (run.graph.nodes[s.join],)
+        if any(is_norm(n) for n in flow.reads(s.split))
+    }
+    for node in run.graph.nodes:
+        other = sums.get((node.module, node.call))
+        if name(node) != "mul" or len(set(node.inputs)) != 2 or other is None or not node.outputs:
+            continue
+        for stream, branch in (node.inputs, node.inputs[::-1]):
+            way = flow.longest(stream, branch) if flow.depends(branch, stream) else ()
+            begun = bool(way) and is_norm(way[0][0])
+            if not begun or flow.value(stream).shape != flow.value(branch).shape:
+                continue
+            if is_layer(_last(way)) and stream in other.outputs:
+                yield RULE.at(
+                    node,
+                    f"the stream {shape(flow.value(stream).shape)} is multiplied by its branch, "
+                    "and the first half of the block adds: the branch is no gate, it ends with "
+                    f"{called(_last(way))}",
+                    mends=(Mend("add the branch to the stream"),),
+                )
+
+
+def _last(way: tuple[tuple[Node, int], ...]) -> Node:
+    """The last operation that is no change of form."""
+    return next((n for n, _ in reversed(way) if name(n) not in FORMS), way[-1][0])
 
 
 def _joins_itself(region: Region, run: Pass) -> bool:

@@ -225,6 +225,33 @@ class DataSkip(nn.Module):
         return self.tail(F.relu(self.body(h)) + kept)
 
 
+class GridBlock(nn.Module):
+    """The second half is multiplied by the stream, a slip of one key."""
+
+    def __init__(self, mended: bool) -> None:
+        super().__init__()
+        self.attn, self.norm_1, self.norm_2 = Attention(), nn.LayerNorm(8), nn.LayerNorm(8)
+        self.mlp, self.mended = nn.Sequential(nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 8)), mended
+
+    def forward(self, x: Tensor) -> Tensor:
+        output = x + self.attn(self.norm_1(x))
+        branch = self.mlp(self.norm_2(output))
+        return output + branch if self.mended else output * branch
+
+
+class GatedHalf(nn.Module):
+    """A gate behind a residual sum, which ends with a sigmoid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attn, self.norm_1, self.norm_2 = Attention(), nn.LayerNorm(8), nn.LayerNorm(8)
+        self.gate = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        output = x + self.attn(self.norm_1(x))
+        return output * torch.sigmoid(self.gate(self.norm_2(output)))
+
+
 class MeanOfKernels(nn.Module):
     """HiFi-GAN: residual blocks side by side, and their mean."""
 
@@ -265,6 +292,10 @@ CASES = (
     Case("gated-unet", "an attention gate without its product", "TS107", *both(GatedUNet)),
     Case("dropped-shortcut", "dropout on the stream", "TS111", *both(DroppedShortcut), TOKENS),
     Case("listed-cat", "a list concatenated along the batch", "TS109", *blocks(ListedCat, 1)),
+    Case("grid-block", "ChristophReich1996/MaxViT#8", "TS201", *both(GridBlock), TOKENS),
     Case("data-skip", "a long skip through `.data`", "TS105", *both(DataSkip), SERIES),
 )
-CLEAN = (Clean("mean-of-kernels", "Kong et al., 2020", MeanOfKernels, SERIES),)
+CLEAN = (
+    Clean("gated-half", "a gate of the stream", GatedHalf, TOKENS),
+    Clean("mean-of-kernels", "Kong et al., 2020", MeanOfKernels, SERIES),
+)
