@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 
 import pytest
 import torch
@@ -393,3 +394,35 @@ def test_attention_is_random_only_where_it_drops():
         torch.testing.assert_close(fast(x), net(x), atol=1e-5, rtol=1e-5)
     with pytest.raises(FuseError, match="random"):
         fuse(Attention(0.5).eval(), x)
+
+
+class Rows(nn.Module):
+    """ConvNeXt's order: normalisation and linear layers over rows of pixels, then as images."""
+
+    def __init__(self, mixed=False):
+        super().__init__()
+        self.stem, self.mixed = nn.Conv2d(3, 16, 3, padding=1), mixed
+        self.norm, self.wide, self.back = nn.LayerNorm(16), nn.Linear(16, 32), nn.Linear(32, 16)
+
+    def forward(self, x):
+        x = self.stem(x)
+        y = self.norm(x.permute(0, 2, 3, 1))
+        y = torch.relu(self.wide(y))
+        if self.mixed:
+            rows = y.flatten(0, 2)
+            y = (rows - rows.mean(0)).view(y.shape)
+        return x + self.back(y).permute(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def test_rows_of_pixels_keep_samples_apart_unless_they_are_mixed(monkeypatch):
+    monkeypatch.setattr(
+        sys.modules["torchskip.deploy.fuse"], "WORKING_SET", 2**18
+    )  # two or three samples
+    for mixed in (False, True):
+        net, x = Rows(mixed).eval(), torch.randn(8, 3, 16, 16)
+        fast = fuse(net, x)
+        assert any("samples at once" in note for note in fast.report.notes) is not mixed
+        for shape in [(8, 3, 16, 16), (7, 3, 12, 20)] if not mixed else [(8, 3, 16, 16)]:
+            x = torch.randn(shape)
+            torch.testing.assert_close(fast(x), net(x), atol=1e-5, rtol=1e-5)

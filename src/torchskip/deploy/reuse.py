@@ -139,10 +139,11 @@ def _keeps_samples(node: Any) -> bool:
         size = node.args[1]
         lead = size[0] if isinstance(size, (list, tuple)) and size else None
         source = node.args[0]
+        # The batch, or the batch and the axes right after it: rows stay in the order of samples.
         return (
             isinstance(lead, fx.Node)
             and lead.target is extent
-            and lead.args[1:] == (0, 1, 1, 1)
+            and (lead.args[1], *lead.args[3:]) == (0, 1, 1)
             and isinstance(source, fx.Node)
         )
     if packet is aten.permute:
