@@ -5,6 +5,10 @@ from . import (
     again,
     again_streams,
     dropped,
+    fourth_images,
+    fourth_levels,
+    fourth_meant,
+    fourth_series,
     meant,
     meant_streams,
     shapes,
@@ -27,6 +31,9 @@ CASES: tuple[Case, ...] = (
     *again.CASES,
     *again_streams.CASES,
     *third.CASES,
+    *fourth_images.CASES,
+    *fourth_levels.CASES,
+    *fourth_series.CASES,
 )
 CLEAN: tuple[Clean, ...] = (
     *meant.CLEAN,
@@ -34,6 +41,7 @@ CLEAN: tuple[Clean, ...] = (
     *again.CLEAN,
     *again_streams.CLEAN,
     *third.CLEAN,
+    *fourth_meant.CLEAN,
 )
 
 __all__ = ["CASES", "CLEAN"]
