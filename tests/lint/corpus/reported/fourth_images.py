@@ -138,10 +138,10 @@ class DoubleRelu(nn.Module):
     def __init__(self, mended: bool) -> None:
         super().__init__()
         tail: list[nn.Module] = [] if mended else [nn.ReLU(inplace=True)]
-        self.double = nn.Sequential(*body(), *tail)
+        self.twice = nn.Sequential(*body(), *tail)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.double(x))
+        return F.relu(x + self.twice(x))
 
 
 def drop_connect(inputs: Tensor, p: float, training: bool) -> Tensor:

@@ -218,10 +218,7 @@ class ScaleFactor(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.down(F.max_pool2d(x, 2, ceil_mode=True))
-        if self.mended:
-            y = F.interpolate(y, size=x.shape[2:])
-        else:
-            y = F.interpolate(y, scale_factor=2)
+        y = F.interpolate(y, size=x.shape[2:]) if self.mended else F.interpolate(y, scale_factor=2)
         return self.out(torch.cat([x, y], 1))
 
 
