@@ -3,7 +3,8 @@
 ## What it does
 Looks through every sum, and through sums of sums, for a value that occurs more than once:
 `x + x`, or `(x + f(x)) + x`; and for concatenations of a value with itself. A part of a sum that
-holds the value already, `x + 0.5 * (x + f(x))`, is a warning. The mean of residual blocks side by
+holds the value already, `x + 0.5 * (x + f(x))`, is a warning, and so is a value added to a part of
+itself, `y + 0.2 * y`. The mean of residual blocks side by
 side is none.
 
 ## Why is this bad
@@ -57,6 +58,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             elif name(node) in CONCATS:
                 yield from _doubled(run, node)
             yield from _in_part(run, node)
+            yield from _scaled(run, node)
 
 
 def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
@@ -128,6 +130,28 @@ def _in_part(run: Pass, node: Node) -> Iterator[Finding]:
             return
 
 
+def _scaled(run: Pass, node: Node) -> Iterator[Finding]:
+    """A computed value added to a part of itself: ``y * 0.2 + y``."""
+    flow = run.flow
+    for whole, part, factor in _parts(flow, node):
+        value = _form(flow, part)
+        if factor > 0 and _form(flow, whole) == value and _computed(run, value):
+            yield RULE.at(
+                node,
+                f"a value is added to a part of itself: both operands are the same "
+                f"{shape(flow.value(value).shape)}, the result is {1 + factor:g}x it and no "
+                "branch takes part",
+                severity="warning",
+                mends=(Mend("add the value saved before the branch"),),
+            )
+            return
+
+
+def _computed(run: Pass, value: int) -> bool:
+    """Whether a layer made the value: an input is scaled as a preparation."""
+    return any(is_layer(n) for v in run.graph.inputs for n in run.flow.nodes_between(v, value))
+
+
 def _parts(flow: Flow, node: Node) -> Iterator[tuple[int, int, float]]:
     """A sum as a value, and another that a plain number scales."""
     if name(node) != "add" or len(node.inputs) != 2 or not node.outputs:
@@ -164,7 +188,7 @@ def _doubled(run: Pass, node: Node) -> Iterator[Finding]:
     if len(node.inputs) < 2 or len(values) > 1 or name(node) == "stack" or not node.outputs:
         return
     value = values.pop()
-    made = any(is_layer(n) for v in run.graph.inputs for n in flow.nodes_between(v, value))
+    made = _computed(run, value)
     summed = any(name(n) in ADDS for n in flow.reads(node.outputs[0]))
     if not made or summed or node.argument("dim", 0) in {0, -len(flow.value(value).shape)}:
         return

@@ -4,8 +4,9 @@
 Reports blocks without a skip connection, of equal input and output shape, where something says
 that one was meant: equal sibling blocks have one; the class is called a residual block; a value
 saved as `residual`, `identity` or `shortcut` is never read; a flag such as `use_residual` is set
-and no block below it follows; an attention without one stands between two residual sums, one of
-which spans its like; the second half of a block multiplies where the first adds.
+and neither the block nor one below it follows; an attention without one stands between two residual
+sums, one of which spans its like; the second half of a block multiplies, or goes on with its branch
+alone, where the first adds.
 
 ## Why is this bad
 The network trains, only worse, and the worse the deeper it is: He et al. report 28.54 % error for
@@ -33,12 +34,14 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from torchskip.graph import Module, Node, Source
+from torchskip.graph import Module, Source
 from torchskip.lint.attention import questions
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.flags import ignored, passed_over, promises
 from torchskip.lint.flow import Flow
-from torchskip.lint.ops import ADDS, CONCATS, FORMS, PRODUCTS, is_layer, is_norm, name
+from torchskip.lint.halves import multiplied, unjoined
+from torchskip.lint.ops import ADDS, CONCATS, FORMS, PRODUCTS, is_norm, name
 from torchskip.lint.regions import (
     Region,
     below,
@@ -54,11 +57,6 @@ from torchskip.lint.words import called, shape
 RULE = Rule("TS201", "missing-shortcut", "warning", __doc__)
 _SAVED = re.compile(
     r"(x_?)?(residual|identity|short_?cut|skip|res|orig|original|saved)(_?(x|input|connection|in))?",
-    re.I,
-)
-_FLAG = re.compile(
-    r"(use_|with_|has_|add_|is_|do_)?(res|residual|skip|short_?cut|identity)s?"
-    r"(_?(connect|connection|connections|block|blocks|units?))?",
     re.I,
 )
 _ADD = (Mend("add the block's input to its result"),)
@@ -79,8 +77,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         if finding.module not in found:
             found.add(finding.module)
             yield finding
-    yield from _multiplied(evidence)
-    yield from _flags(evidence)
+    yield from _halves(evidence)
+    yield from _flags(evidence, known)
 
 
 def _siblings(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
@@ -107,6 +105,8 @@ def _siblings(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]
         without = [r for r in group if r not in within and not bridged(r, run)]
         if without == group[-1:] and not any(_joins_itself(r, run) for r in within):
             continue  # the caller adds, and has nothing to go on with behind its last block
+        if without == group[:1] and not any(_joins_itself(r, run) for r in within):
+            continue  # the caller adds from its second layer on: GNMT
         for region in without:
             module = evidence.modules[region.path]
             yield RULE.at(
@@ -166,39 +166,25 @@ def _carrying(flow: Flow, value: int) -> int:
     return value
 
 
-def _multiplied(evidence: Evidence) -> Iterator[Finding]:
-    """Products of a stream and its normalised branch, where the forward's other half adds."""
+def _halves(evidence: Evidence) -> Iterator[Finding]:
+    """Second halves of a block that multiply, or do not join, where the first half adds."""
     run = evidence.eval
-    flow = run.flow
-    sums = {
-        (join.module, join.call): join
-        for s in run.skips
-        if s.kind == "identity" and s.merge == "add" and s.live
-        for join in (run.graph.nodes[s.join],)
-        if any(is_norm(n) for n in flow.reads(s.split))
-    }
-    for node in run.graph.nodes:
-        other = sums.get((node.module, node.call))
-        if name(node) != "mul" or len(set(node.inputs)) != 2 or other is None or not node.outputs:
-            continue
-        for stream, branch in (node.inputs, node.inputs[::-1]):
-            way = flow.longest(stream, branch) if flow.depends(branch, stream) else ()
-            begun = bool(way) and is_norm(way[0][0])
-            if not begun or flow.value(stream).shape != flow.value(branch).shape:
-                continue
-            if is_layer(_last(way)) and stream in other.outputs:
-                yield RULE.at(
-                    node,
-                    f"the stream {shape(flow.value(stream).shape)} is multiplied by its branch, "
-                    "and the first half of the block adds: the branch is no gate, it ends with "
-                    f"{called(_last(way))}",
-                    mends=(Mend("add the branch to the stream"),),
-                )
-
-
-def _last(way: tuple[tuple[Node, int], ...]) -> Node:
-    """The last operation that is no change of form."""
-    return next((n for n, _ in reversed(way) if name(n) not in FORMS), way[-1][0])
+    for half in multiplied(run):
+        yield RULE.at(
+            half.node,
+            f"the stream {shape(run.flow.value(half.stream).shape)} is multiplied by its branch, "
+            "and the first half of the block adds: the branch is no gate, it ends with "
+            f"{called(half.last)}",
+            mends=(Mend("add the branch to the stream"),),
+        )
+    for half in unjoined(run):
+        yield RULE.at(
+            half.node,
+            f"the first half of the block adds its branch to the stream, the second gives up the "
+            f"stream {shape(run.flow.value(half.stream).shape)} for its branch, which ends with "
+            f"{called(half.last)}",
+            mends=(Mend("add the stream to the second branch: `x = x + mlp(norm(x))`"),),
+        )
 
 
 def _joins_itself(region: Region, run: Pass) -> bool:
@@ -232,7 +218,7 @@ def _named(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
         module = evidence.modules.get(path)
         if module is None or not says_residual(module.type) or region.layers < 2:
             continue
-        if any(value is False and _FLAG.fullmatch(flag) for flag, value in module.attributes):
+        if any(value is False and promises(flag) for flag, value in module.attributes):
             continue  # its configuration says so: `has_skip=False`
         if not keeps_shape(region, run) or bridged(region, run):
             continue
@@ -268,31 +254,27 @@ def _unread(evidence: Evidence) -> Iterator[Finding]:
                 )
 
 
-def _flags(evidence: Evidence) -> Iterator[Finding]:
-    """Flags that are set above and off in every block below."""
-    graph = evidence.eval.graph
-    skips = [graph.nodes[s.join].module for s in evidence.eval.skips if s.live]
-    for module in graph.modules:
-        for flag, value in module.attributes:
-            if value is not True or not _FLAG.fullmatch(flag):
-                continue
-            lower = [
-                m for m in graph.modules if m.path != module.path and below(m.path, module.path)
-            ]
-            off = [
-                m
-                for m in lower
-                if m.calls and any(v is False and _FLAG.fullmatch(key) for key, v in m.attributes)
-            ]
-            on = any(v is True and _FLAG.fullmatch(k) for m in lower for k, v in m.attributes)
-            if off and not on and not any(below(path, m.path) for path in skips for m in off):
-                yield RULE.at(
-                    None,
-                    f"{flag} is True in {module.type} and off in {off[0].type} "
-                    f"{off[0].path!r}"
-                    + (f" and {len(off) - 1} more" if len(off) > 1 else "")
-                    + ": no block has a shortcut",
-                    module=module.path,
-                    source=module.source,
-                    mends=(Mend(f"pass {flag} on to the blocks"),),
-                )
+def _flags(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
+    """Flags that are set above and off in every block below, and flags that a block ignores."""
+    run = evidence.eval
+    for module, flag, off in passed_over(run):
+        more = f" and {len(off) - 1} more" if len(off) > 1 else ""
+        yield RULE.at(
+            None,
+            f"{flag} is True in {module.type} and off in {off[0].type} {off[0].path!r}{more}: no "
+            "block has a shortcut",
+            module=module.path,
+            source=module.source,
+            mends=(Mend(f"pass {flag} on to the blocks"),),
+        )
+    for module, flag in ignored(run):
+        region = known.get(module.path)
+        if region and region.layers and keeps_shape(region, run) and not bridged(region, run):
+            yield RULE.at(
+                region.nodes[-1],
+                f"{flag} is True in {module.type}, and its input "
+                f"{shape(run.flow.value(region.entry).shape)} goes through its layers alone",
+                module=module.path,
+                source=_place(module, region),
+                mends=_ADD,
+            )

@@ -32,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchskip.graph import Node, Source
-from torchskip.lint.evidence import Evidence
+from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.facts import Shapes
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
@@ -53,8 +53,11 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         return
     asked = (*evidence.neighbours, *_doubled(evidence))
     sizes = [shapes for shapes in asked if not all_meet(evidence.eval, shapes)]
-    if len(sizes) > 1 and evidence.at(evidence.apart).graph.failure is None:
-        return  # what takes these takes all of them
+    if len(sizes) > 1:
+        apart = evidence.at(evidence.apart)
+        if apart.graph.failure is None:  # what takes these takes all of them,
+            # but for a padding of one axis by the other's number: both are odd.
+            sizes = [evidence.neighbours[-1]] if _pads(apart) else []
     for shapes in sizes:
         found = mismatch(evidence.at(shapes))
         if found is None or not any(axis >= 2 for axis in found.axes):
@@ -73,6 +76,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             severity="error" if adapts else "warning",
             arms=found.ways,
             mends=(
+                *_axes(found),
                 Mend(
                     "resize the branch to the shortcut: `F.interpolate(x, size=skip.shape[2:])`"
                     f" gives {skip[2:]} here"
@@ -131,6 +135,30 @@ def _resizes(evidence: Evidence) -> bool:
     return False
 
 
+def _pads(run: Pass) -> bool:
+    """Whether an arm is padded by several axes' numbers."""
+    ways = (
+        run.flow.nodes_between(skip.split, arm.values[-1])
+        for skip in run.skips
+        for arm in skip.arms
+    )
+    return any(name(n) in _PADS and len(_amounts(n)) > 2 for way in ways for n in way)
+
+
+def _axes(found: Mismatch) -> tuple[Mend, ...]:
+    """What is said of an arm that padded more than one axis, where more than one differs."""
+    way = found.flow.nodes_between(found.join.split, found.branch)
+    padded = any(name(n) in _PADS and len(_amounts(n)) > 2 for n in way)
+    if not padded or sum(axis >= 2 for axis in found.axes) < 2:
+        return ()
+    return (Mend("`F.pad` takes the last axis first: `[left, right, top, bottom]`"),)
+
+
+def _amounts(node: Node) -> tuple[object, ...]:
+    given = node.argument("pad", node.argument("padding", ()))
+    return tuple(given) if isinstance(given, (list, tuple)) else ()
+
+
 def _doubled(evidence: Evidence) -> Iterator[Shapes]:
     """The doubled size where an arm is cut, padded or resized: by numbers of the example, maybe."""
     run = evidence.eval
@@ -161,7 +189,8 @@ def _adapts(flow: Flow, node: Node) -> bool:
     )
 
 
-_ADAPTIONS = frozenset({"constant_pad_nd", "reflection_pad2d", "replication_pad2d", "slice"})
+_PADS = frozenset({"constant_pad_nd", "reflection_pad2d", "replication_pad2d"})
+_ADAPTIONS = _PADS | {"slice"}
 
 
 def _of_space(flow: Flow, node: Node) -> bool:

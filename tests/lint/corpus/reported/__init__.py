@@ -6,9 +6,11 @@ from . import (
     again_streams,
     dropped,
     fourth_images,
+    fourth_joins,
     fourth_levels,
     fourth_meant,
     fourth_series,
+    fourth_tokens,
     meant,
     meant_streams,
     shapes,
@@ -32,8 +34,10 @@ CASES: tuple[Case, ...] = (
     *again_streams.CASES,
     *third.CASES,
     *fourth_images.CASES,
+    *fourth_joins.CASES,
     *fourth_levels.CASES,
     *fourth_series.CASES,
+    *fourth_tokens.CASES,
 )
 CLEAN: tuple[Clean, ...] = (
     *meant.CLEAN,

@@ -1,4 +1,4 @@
-"""The fourth set, continued: levels, dense blocks, generators and super-resolution."""
+"""The fourth set, continued: the levels of encoders and decoders."""
 
 from __future__ import annotations
 
@@ -10,112 +10,6 @@ from ..case import Case, conv, pair
 from .fourth_images import CLIP, VOLUME, twins
 
 ODD = ((2, 4, 32, 32),)
-
-
-class LongSkip(nn.Module):
-    """EDSR, whose global skip is saved and forgotten."""
-
-    def __init__(self, mended: bool) -> None:
-        super().__init__()
-        self.head, self.mended = conv(4, 8), mended
-        self.body = nn.Sequential(conv(8, 8), nn.ReLU(), conv(8, 8))
-        self.tail = nn.Sequential(conv(8, 16), nn.PixelShuffle(2), conv(4, 4))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.head(x)
-        skip = x
-        res = self.body(x)
-        if self.mended:
-            res = res + skip
-        return self.tail(res)
-
-
-class Rrdb(nn.Module):
-    def __init__(self, mended: bool) -> None:
-        super().__init__()
-        self.rdb1, self.rdb2, self.rdb3 = conv(4, 4), conv(4, 4), conv(4, 4)
-        self.mended = mended
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = self.rdb3(F.relu(self.rdb2(F.relu(self.rdb1(x)))))
-        return out * 0.2 + (x if self.mended else out)
-
-
-class DefaultCat(nn.Module):
-    """torch.cat without its axis."""
-
-    def __init__(self, mended: bool) -> None:
-        super().__init__()
-        self.a, self.b = conv(4, 4), conv(8 if mended else 4, 4)
-        self.mended = mended
-
-    def forward(self, x: Tensor) -> Tensor:
-        new = F.relu(self.a(x))
-        return self.b(torch.cat([x, new], 1) if self.mended else torch.cat([x, new]))
-
-
-class HeightCat(nn.Module):
-    def __init__(self, mended: bool) -> None:
-        super().__init__()
-        self.bn, self.grow, self.axis = nn.BatchNorm2d(4), conv(4, 8), 1 if mended else 2
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([x, self.grow(F.relu(self.bn(x)))], self.axis)
-
-
-class SqueezeDropped(nn.Module):
-    def __init__(self, mended: bool) -> None:
-        super().__init__()
-        self.body = nn.Sequential(conv(4, 4), nn.ReLU(), conv(4, 4))
-        self.se = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 4, 1), nn.Sigmoid())
-        self.mended = mended
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = self.body(x)
-        scale = self.se(out)
-        if self.mended:
-            out = out * scale
-        return F.relu(out + x)
-
-
-class CbamWrong(nn.Module):
-    def __init__(self, mended: bool) -> None:
-        super().__init__()
-        self.conv, self.ca, self.sa = conv(4, 4), nn.Conv2d(4, 4, 1), conv(2, 1, 7)
-        self.mended = mended
-
-    def space(self, x: Tensor) -> Tensor:
-        two = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
-        return torch.sigmoid(self.sa(two))
-
-    def forward(self, x: Tensor) -> Tensor:
-        residual = x
-        out = self.conv(x)
-        out = torch.sigmoid(self.ca(F.adaptive_avg_pool2d(out, 1))) * out
-        out = self.space(out) * out if self.mended else self.space(residual) * residual
-        return F.relu(out + residual)
-
-
-class Discriminator(nn.Module):
-    def __init__(self, mended: bool) -> None:
-        super().__init__()
-        self.c1, self.c2, self.sc, self.mended = conv(4, 8), conv(8, 8), conv(4, 8, 1), mended
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = F.avg_pool2d(self.c2(F.relu(self.c1(F.relu(x)))), 2)
-        s = self.sc(x)
-        return h + (F.avg_pool2d(s, 2) if self.mended else s)
-
-
-class Generator(nn.Module):
-    def __init__(self, mended: bool) -> None:
-        super().__init__()
-        self.up = nn.Upsample(scale_factor=2)
-        self.main = nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(), self.up, conv(4, 2), conv(2, 2))
-        self.bypass = nn.Sequential(*([self.up] if mended else []), nn.Conv2d(4, 2, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.main(x) + self.bypass(x)
 
 
 class ZeroCrop(nn.Module):
@@ -187,25 +81,6 @@ class ReversedWhole(nn.Module):
             hs.pop()
         for up, h in zip(self.ups, hs[::-1], strict=True):
             x = F.silu(up(torch.cat([x, h], dim=1)))
-        return x
-
-
-class NeverPopped(nn.Module):
-    def __init__(self, mended: bool) -> None:
-        super().__init__()
-        self.downs = nn.ModuleList([conv(4, 4) for _ in range(3)])
-        self.mid, self.ups = conv(4, 4), nn.ModuleList([conv(8, 4) for _ in range(3)])
-        self.mended = mended
-
-    def forward(self, x: Tensor) -> Tensor:
-        hs = []
-        for down in self.downs:
-            x = F.silu(down(x))
-            hs.append(x)
-        x = self.mid(x)
-        for up in self.ups:
-            h = hs.pop() if self.mended else hs[-1]
-            x = F.silu(up(torch.cat([x, h], 1)))
         return x
 
 
@@ -317,19 +192,10 @@ class PaddedPoint(nn.Module):
 
 
 CASES = (
-    Case("edsr-long-skip", "EDSR without its long skip", "TS201", *twins(LongSkip)),
-    Case("rrdb-self", "out * 0.2 + out", "TS106", *pair(Rrdb)),
-    Case("default-cat", "torch.cat([x, y])", "TS109", *twins(DefaultCat)),
-    Case("height-cat", "concatenation along the height", "TS101", *twins(HeightCat)),
-    Case("squeeze-dropped", "a gate that is not applied", "TS107", *pair(SqueezeDropped)),
-    Case("cbam-wrong", "attention of the input", "TS107", *pair(CbamWrong)),
-    Case("gan-down", "shortcut not pooled", "TS101", *twins(Discriminator)),
-    Case("gan-up", "shortcut not upsampled", "TS101", *twins(Generator)),
     Case("zero-crop", "x[d:-d] with d = 0", "TS101", *twins(ZeroCrop)),
     Case("loop-source", "for layer: out = layer(x)", "TS107", *pair(LoopSource)),
     Case("pop-first", "skips.pop(0)", "TS204", *twins(PopFirst), ODD),
     Case("reversed-whole", "skips[::-1] with the bottleneck", "TS106", *twins(ReversedWhole)),
-    Case("never-popped", "hs[-1]", "TS204", *twins(NeverPopped)),
     Case("scale-factor", "scale_factor=2 of an odd size", "TS102", *twins(ScaleFactor)),
     Case("corner-crop", "crop at the corner", "TS303", *twins(CornerCrop)),
     Case("cat-dropped", "a concatenation that is not read", "TS107", *twins(CatDropped)),

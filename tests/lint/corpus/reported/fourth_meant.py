@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..case import Clean, conv
-from .fourth_series import CROSS, SERIES, TOKENS, Attention, mlp
+from .fourth_series import CROSS, SERIES, TOKENS
+from .fourth_tokens import Attention, mlp
 
 
 class NormReluInplace(nn.Module):
@@ -74,7 +75,7 @@ class ShakeShake(nn.Module):
         self.a, self.b = conv(4, 4), conv(4, 4)
 
     def forward(self, x: Tensor) -> Tensor:
-        w = torch.rand(x.shape[0], 1, 1, 1) if self.training else torch.full((1, 1, 1, 1), 0.5)
+        w = torch.rand_like(x[:, :1, :1, :1]) if self.training else 0.5
         return x + w * self.a(F.relu(x)) + (1 - w) * self.b(F.relu(x))
 
 
@@ -204,15 +205,52 @@ class Auxiliary(nn.Module):
         return out if side is None else (out, side)
 
 
+class ProjectedBehind(nn.Module):
+    """One half of a block, and a projection that widens nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n, self.m, self.attn = nn.LayerNorm(4), nn.LayerNorm(4), Attention()
+        self.head = nn.Sequential(nn.Linear(4, 4), nn.GELU(), nn.Linear(4, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.n(x))
+        return self.head(self.m(x))
+
+
+class StridedFlag(nn.Module):
+    """The flag is set for every block; this one has nothing to add."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.use_residual, self.conv = True, nn.Conv2d(4, 4, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.conv(x))
+        return x + y if self.use_residual and x.shape == y.shape else y
+
+
+class Brightened(nn.Module):
+    """An input is scaled before the first layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = conv(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + 0.1 * x
+        return x + self.conv(x)
+
+
 IMAGE_TIME = ((2, 4, 16, 16), (2, 4))
 CLEAN = (
     Clean("norm-relu-inplace", "relu_ of a normalisation", NormReluInplace),
     Clean("highway-4", "a gate and its complement", Highway, TOKENS),
-    Clean("siamese", "detached targets", Siamese, CROSS),
+    Clean("siamese-4", "detached targets", Siamese, CROSS),
     Clean("straight-through-4", "a detached difference", StraightThrough),
     Clean("recurrent-conv", "one layer in a loop", Recurrent),
     Clean("shake-shake-4", "random weights of the branches", ShakeShake),
-    Clean("bi-fusion", "normalised fusion weights", BiFusion),
+    Clean("bi-fusion-4", "normalised fusion weights", BiFusion),
     Clean("albert-4", "one layer for every depth", Albert, TOKENS),
     Clean("sandwich-4", "norms on both sides of the branch", Sandwich, TOKENS),
     Clean("reversible-4", "coupled halves", Reversible),
@@ -221,5 +259,8 @@ CLEAN = (
     Clean("parallel-4", "one norm for two branches", Parallel, TOKENS),
     Clean("residual-lstm", "no residual at the first layer", ResidualLstm, TOKENS),
     Clean("wavenet-4", "last residual unused", WaveNet, SERIES),
+    Clean("projected-behind", "a head behind half a block", ProjectedBehind, TOKENS),
+    Clean("strided-flag", "a flag where shapes differ", StridedFlag),
+    Clean("brightened", "an input that is scaled", Brightened),
     Clean("auxiliary-4", "heads in training alone", Auxiliary),
 )
