@@ -59,7 +59,7 @@ def unjoined(run: Pass) -> Iterator[Half]:
         way = flow.longest(stream, region.exit) if flow.depends(region.exit, stream) else ()
         readers = list(flow.reads(stream))
         alone = len(readers) == 1 and is_norm(readers[0])
-        if skip.split != region.entry or not alone or not is_layer(_last(way)):
+        if skip.split != region.entry or not alone or not way or not is_layer(_last(way)):
             continue
         attends = next(questions(flow, flow.nodes_between(skip.split, stream)), None)
         layers = [n for n, _ in way if is_layer(n) and not is_norm(n)]

@@ -218,6 +218,26 @@ class ProjectedBehind(nn.Module):
         return self.head(self.m(x))
 
 
+class AttentionHalf(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.attn = nn.LayerNorm(4), Attention()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.attn(self.norm(x))
+
+
+class NormedBehind(nn.Module):
+    """Every half of a block is a module of its own, and the last norm follows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.halves = nn.Sequential(AttentionHalf(), AttentionHalf(), nn.LayerNorm(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.halves(x)
+
+
 class StridedFlag(nn.Module):
     """The flag is set for every block; this one has nothing to add."""
 
@@ -260,6 +280,7 @@ CLEAN = (
     Clean("residual-lstm", "no residual at the first layer", ResidualLstm, TOKENS),
     Clean("wavenet-4", "last residual unused", WaveNet, SERIES),
     Clean("projected-behind", "a head behind half a block", ProjectedBehind, TOKENS),
+    Clean("normed-behind", "a norm behind the block", NormedBehind, TOKENS),
     Clean("strided-flag", "a flag where shapes differ", StridedFlag),
     Clean("brightened", "an input that is scaled", Brightened),
     Clean("auxiliary-4", "heads in training alone", Auxiliary),
