@@ -5,6 +5,9 @@ import torch
 import torch.nn.functional as F
 from corpus.inplace import ReluFirst
 from corpus.joins import Tutorial
+from corpus.reported.fourth_images import UnstridedShortcut
+from corpus.reported.fourth_levels import ClipStride, CornerCrop, SwappedPad, ZeroCrop
+from corpus.reported.fourth_series import GruState, StageTwice
 from net import Net, c2, seq
 from torch import nn
 
@@ -234,3 +237,48 @@ def test_dropout_in_place_is_called_dropout():
         finding.mends[0].text
         == "write dropout out of place: no `inplace=True`, no trailing underscore"
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "setting"),
+    [
+        (UnstridedShortcut(False), (2, 1, 8, 8, 8), "set 'shortcut.0': stride=2"),
+        (ClipStride(False), (2, 4, 4, 8, 8), "set 'down': stride=(1, 2, 2)"),
+    ],
+)
+def test_a_projection_takes_the_branchs_stride(model, size, setting):
+    mend = only("TS101", model, size, verify_mends=True).mends[0]
+    assert mend.text == setting
+    assert mend.verified
+
+
+def test_a_projection_keeps_its_stride_where_the_arms_would_meet_at_this_size_alone():
+    shortcut = nn.Conv2d(4, 4, 1)
+    model = Net(lambda m, x: F.avg_pool2d(m.c(x), 2) + m.s(x), c=c2(), s=shortcut)
+    assert all("stride" not in m.text for m in only("TS101", model, X4).mends)
+
+
+def test_a_slice_that_keeps_nothing():
+    (mend,) = only("TS101", ZeroCrop(False), (2, 4, 16, 16)).mends
+    assert mend.text == "a slice `[d:-d]` keeps nothing for d = 0: write `[d : size - d]`"
+
+
+def test_a_recurrent_state_is_no_branch_to_wrap():
+    (mend,) = only("TS101", GruState(False), (2, 8, 4)).mends
+    assert mend.text == "join the sequence, or the last layer's state: `h[-1].unsqueeze(1)`"
+
+
+def test_an_arm_cut_at_its_corner():
+    (mend,) = only("TS303", CornerCrop(False), (2, 4, 16, 16)).mends
+    assert mend.text == "cut both sides alike: from `(size - kept) // 2` on"
+
+
+def test_pads_of_the_wrong_axis():
+    mend = only("TS102", SwappedPad(False), (2, 4, 16, 16)).mends[0]
+    assert mend.text == "`F.pad` takes the last axis first: `[left, right, top, bottom]`"
+
+
+def test_a_stage_that_runs_twice_is_named_where_it_is_called():
+    source = only("TS203", StageTwice(False), (2, 4, 16, 16)).source
+    assert source is not None
+    assert source.function == "StageTwice.forward"

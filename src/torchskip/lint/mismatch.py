@@ -93,6 +93,8 @@ class Mismatch:
             if found.parts is not None:
                 step = found.steps[found.parts]
                 before = found.steps[found.parts - 1].shape if found.parts else found.start
+                if before == step.shape:
+                    continue  # the arm differs from its start on
                 place = f" {step.module!r}" if step.module else ""
                 text += (
                     f"; the {found.role} parts at step {found.parts + 1}, {step.op}{place}: "

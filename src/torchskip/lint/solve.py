@@ -8,6 +8,7 @@ ceiling, less a window that would start in the padding behind; a transposed conv
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ from torchskip.lint.flow import Flow
 from torchskip.lint.ops import name
 from torchskip.lint.words import listed
 
-__all__ = ["Layer", "layer_of", "layers_of", "solve"]
+__all__ = ["Layer", "layer_of", "layers_of", "project", "solve"]
 
 _LIMIT = 20000
 
@@ -139,6 +140,21 @@ def solve(
             break
     changed.sort(key=lambda item: item[0])
     return tuple(_mend(branch, layers) for _, layers in changed[:most])
+
+
+def project(
+    branch: tuple[Layer, ...], shortcut: tuple[Layer, ...], start: tuple[int, ...]
+) -> Mend | None:
+    """The branch's stride for a projection of the shortcut, when the arms then meet at any size."""
+    stride = tuple(math.prod(layer.stride[axis] for layer in branch) for axis in range(len(start)))
+    for place, layer in enumerate(shortcut):
+        if layer.fixed or set(layer.kernel) != {1} or set(layer.padding) != {0}:
+            continue
+        rest = (*shortcut[:place], replace(layer, stride=stride), *shortcut[place + 1 :])
+        sizes = (tuple(n + step for n in start) for step in (0, 1, 2, 3, 5))
+        if rest != shortcut and all(_meet(list(branch), rest, size) for size in sizes):
+            return _mend(shortcut, rest)
+    return None
 
 
 def _options(layer: Layer) -> Iterator[Layer]:

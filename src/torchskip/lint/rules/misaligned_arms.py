@@ -33,9 +33,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchskip.graph import SkipPath
-from torchskip.lint.evidence import Evidence
+from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.joins import way
+from torchskip.lint.ops import name
 from torchskip.lint.rule import Rule
 
 RULE = Rule("TS303", "misaligned-arms", "note", __doc__)
@@ -58,9 +59,20 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             mends=(
                 Mend("give both arms one scale: even sizes, and `align_corners=False` in a resize")
                 if skip.alignment is None
+                else Mend("cut both sides alike: from `(size - kept) // 2` on")
+                if _cut(run, skip)
                 else Mend("give both arms one centre: the same kernel and padding at each stride"),
             ),
         )
+
+
+def _cut(run: Pass, skip: SkipPath) -> bool:
+    """Whether a slice takes a part of the shortcut's map."""
+    for arm in skip.arms:
+        for node in (run.graph.nodes[i] for i in arm.nodes if arm.role == "shortcut"):
+            if name(node) == "slice" and node.argument("dim", 0) not in {0, 1}:
+                return True
+    return False
 
 
 def _distance(skip: SkipPath) -> str:

@@ -34,8 +34,9 @@ from math import prod
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend, Wrap
 from torchskip.lint.mismatch import Mismatch, mismatch
+from torchskip.lint.ops import name
 from torchskip.lint.rule import Rule
-from torchskip.lint.solve import layers_of, solve
+from torchskip.lint.solve import layers_of, project, solve
 from torchskip.lint.words import called, listed, shape
 
 RULE = Rule("TS101", "shape-mismatch", "error", __doc__)
@@ -63,6 +64,9 @@ def _mends(run: Pass, found: Mismatch) -> tuple[Mend, ...]:
     flow, join = run.flow, found.join
     start = flow.value(join.split).shape
     branch, shortcut = (flow.value(v).shape for v in (found.branch, found.shortcut))
+    empty = next(_emptied(run, found), None)
+    if empty is not None:
+        return (empty,)
     mends: list[Mend] = list(_reshaped(branch, shortcut))
     rank = len(branch) - 2
     spatial = bool(found.axes) and min(found.axes) >= 2
@@ -76,6 +80,9 @@ def _mends(run: Pass, found: Mismatch) -> tuple[Mend, ...]:
                     "written `size=skip.shape[2:]`"
                 )
             )
+        return tuple(mends[:3])
+    if _recurrent(run, found):
+        mends.append(Mend("join the sequence, or the last layer's state: `h[-1].unsqueeze(1)`"))
         return tuple(mends[:3])
     if rank >= 1 and found.axes and len(start) == len(branch):
         modules = _modules(run, found)
@@ -104,6 +111,10 @@ def _settings(run: Pass, found: Mismatch) -> list[Mend]:
     flow, split = run.flow, found.join.split
     start, target = (flow.value(v).shape[2:] for v in (split, found.shortcut))
     flat = layers_of(flow, split, found.shortcut)
+    whole = layers_of(flow, split, found.branch)
+    projected = project(whole, flat, start) if whole and flat and not found.concat else None
+    if projected is not None:
+        return [projected]
     parts: list[Mend] = []
     for value in found.join.values:
         deep = layers_of(flow, split, value)
@@ -116,6 +127,24 @@ def _settings(run: Pass, found: Mismatch) -> list[Mend]:
     words = [part.text.removeprefix("set ") for part in parts]
     edits = tuple(edit for part in parts for edit in part.edits)
     return [Mend("set " + listed(words), edits=edits)] if parts else []
+
+
+def _emptied(run: Pass, found: Mismatch) -> Iterator[Mend]:
+    """A slice on an arm that keeps nothing of what it takes."""
+    flow = run.flow
+    for value in found.join.values:
+        for node in flow.nodes_between(found.join.split, value):
+            if name(node) != "slice":
+                continue
+            before, after = flow.value(node.inputs[0]).shape, flow.value(node.outputs[0]).shape
+            if 0 in after and 0 not in before:
+                yield Mend("a slice `[d:-d]` keeps nothing for d = 0: write `[d : size - d]`")
+
+
+def _recurrent(run: Pass, found: Mismatch) -> bool:
+    """Whether the branch ends with a recurrent layer, which gives a sequence and its state."""
+    maker = run.flow.producer(found.branch)
+    return maker is not None and maker.module_type in {"RNN", "GRU", "LSTM"}
 
 
 def _own_level(run: Pass, found: Mismatch) -> Iterator[Mend]:

@@ -31,7 +31,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from torchskip.graph import Node
+from torchskip.graph import Node, Source
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
@@ -87,9 +87,18 @@ def _stand_ins(evidence: Evidence) -> Iterator[Finding]:
             f"{other!r} ({module.type}) runs {times(module.calls)} and {path!r}, "
             f"{_alike(evidence, path, other)}, never: two places share one module",
             module=other,
-            source=again[0].source if again and module.leaf else module.source,
+            source=again[0].source if again and module.leaf else _caller(evidence, other),
             mends=(Mend(f"call {path!r} where it belongs"),),
         )
+
+
+def _caller(evidence: Evidence, path: str) -> Source | None:
+    """The forward that calls a module: lists of modules have none."""
+    while path:
+        path = path.rpartition(".")[0]
+        if (module := evidence.modules.get(path)) and module.calls:
+            return module.source
+    return None
 
 
 def _alike(evidence: Evidence, path: str, other: str) -> str:

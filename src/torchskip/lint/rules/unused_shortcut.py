@@ -76,10 +76,11 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             )
         elif joined:
             effect = "its shortcut is the identity"
-            mend = "build it only where channels or size change"
+            mend = "call it on the input, or build it only where channels or size change"
         yield RULE.at(
             None,
-            f"{listed(map(repr, names))} of {module.type} never run: {effect}, and "
+            f"{listed(map(repr, names))} of {module.type} never run{'s' * (len(names) == 1)}: "
+            f"{effect}, and "
             f"{plural(weights, 'tensor')} of parameters and statistics are never trained",
             module=block,
             source=module.source,
