@@ -1,6 +1,9 @@
 """Exported files compute what the model computes, or are not there."""
 
+import contextlib
 import json
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -69,6 +72,24 @@ def test_weights_in_a_file_beside_come_along(tmp_path, monkeypatch):
     session = onnxruntime.InferenceSession(str(tmp_path / "net.onnx"))
     (result,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     np.testing.assert_allclose(result, net(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+class Slow(nn.Module):
+    """Takes its time wherever a size is not fixed, and holds on to it."""
+
+    def forward(self, x):
+        if not isinstance(x.shape[-1], int):
+            with contextlib.suppress(Exception):
+                time.sleep(60)
+        return x * 2
+
+
+def test_a_choice_of_axes_that_takes_too_long_is_left(tmp_path):
+    done = export(Slow().eval(), torch.rand(1, 3, 8, 8), tmp_path / "net.onnx", patience=3)
+    assert done.dynamic == "batch"
+    assert done.refused == ("batch, height and width: not exported within 3 s",)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert [p.name for p in tmp_path.iterdir()] == ["net.onnx"]
 
 
 class Lies(nn.Module):

@@ -30,6 +30,9 @@ class Export:
     """The input's shape, such as 1,3,224,224; several inputs separated by spaces.
     Without it, the shape is inferred and said."""
 
+    patience: float = 120.0
+    """Seconds to try each choice of dynamic axes, from batch, height and width to none."""
+
     format: Literal["text", "json"] = "text"
     """How to report."""
 
@@ -47,6 +50,12 @@ class Export:
                 "mend: name one, file.py:Class"
             )
         subject = found[0]
-        done = export(subject.model.eval(), subject.example.tensors, self.file, to=self.to)
+        done = export(
+            subject.model.eval(),
+            subject.example.tensors,
+            self.file,
+            to=self.to,
+            patience=self.patience,
+        )
         print(json.dumps(done.record(), indent=2) if self.format == "json" else done)
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import tempfile
 import warnings
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from torchskip.deploy.capture import Inputs
+from torchskip.deploy.patience import OutOfPatience, at_most
 from torchskip.deploy.probe import other_size
 from torchskip.deploy.proof import Check, largest_difference
 from torchskip.deploy.runners import Runner, onnx_runner, openvino_runner
@@ -28,6 +30,7 @@ __all__ = ["Exported", "Target", "export", "write_onnx"]
 Target = Literal["onnx", "export", "openvino-ready"]
 
 _TOLERANCE = 1e-4
+_PATIENCE = 120.0
 _AXES = {
     "batch, height and width": lambda rank: (0, *range(2, rank)),
     "batch": lambda rank: (0,),
@@ -72,6 +75,7 @@ def export(
     *,
     to: Target = "onnx",
     tolerance: float = _TOLERANCE,
+    patience: float = _PATIENCE,
 ) -> Exported:
     """Write `model` to `path` for another runtime, if that runtime computes the same.
 
@@ -83,6 +87,8 @@ def export(
             same, run in OpenVINO too where that is installed; ``"export"``, a
             ``torch.export`` archive, loaded again and run.
         tolerance: the largest difference allowed, relative to the largest output.
+        patience: seconds for each choice of dynamic axes; what the sizes of a model's reshapes
+            have to obey can take PyTorch's exporter hours to derive.
 
     The batch axis, height and width are dynamic where the model allows it: the widest choice
     that exports and agrees at other sizes is taken, and the reasons against wider ones kept.
@@ -109,8 +115,12 @@ def export(
             pt2 = to == "export" and destination.suffix != ".pt2"
             draft = Path(folder) / f"{destination.name}{'.pt2' if pt2 else ''}"
             try:
-                opset = _write(model, inputs, draft, to, axes)
+                with at_most(math.inf if dynamic == "nothing" else patience):
+                    opset = _write(model, inputs, draft, to, axes)
                 checks, runtime = _compare(model, inputs, draft, to, dynamic, tolerance)
+            except OutOfPatience:
+                refused.append(f"{dynamic}: not exported within {patience:g} s")
+                continue
             except ExportError as reason:
                 if dynamic == "nothing":
                     raise
