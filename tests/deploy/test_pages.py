@@ -23,10 +23,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about the GNU allocator")
 def test_blocks_freed_together_are_not_faulted_in_again():
-    faults = []
-    for keep in (False, True):
-        code = FAULTS.replace("KEEP", str(keep))
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-500:]
-        faults.append(int(done.stdout))
-    assert faults[0] > 1000 > 100 > faults[1]
+    # Importing torch frees a large block itself at times.
+    assert max(_faults(keep=False) for _ in range(3)) > 1000
+    assert _faults(keep=True) < 100
+
+
+def _faults(keep):
+    code = FAULTS.replace("KEEP", str(keep))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
+    return int(done.stdout)
