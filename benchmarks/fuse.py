@@ -4,10 +4,11 @@
     python benchmarks/fuse.py run --resume               # those that the record lacks
     python benchmarks/fuse.py table                      # the record as a table in Markdown
 
-Every configuration (model, batch, type) has a process of its own, so that none finds the memory
-of another one warm; the record is replaced after each. Every round runs each runtime once, in
-turn; ratios are medians over the rounds. OpenMP's threads wait without spinning
-(OMP_WAIT_POLICY=passive) in every runtime: spinning ones take time from the next one's threads.
+Every runtime of a configuration (model, batch, type) has a process of its own, as where it is
+deployed: threads that wait for work by spinning, in OpenMP for some milliseconds, then meet no
+other runtime. In every round each runtime has a turn while the others sleep: one call that is not
+timed, then up to three in half a second that are, of which the median counts. Ratios are medians
+over the rounds. The record is replaced after every configuration.
 Batch normalisations that begin as zero, which would silence their branch, are given a weight.
 """
 
@@ -28,7 +29,10 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from torchskip.deploy.bench import Bench, bench, machine
+from torchskip.deploy.bench import machine, page_faults, prepare
+from torchskip.deploy.capture import Inputs
+from torchskip.deploy.export import write_onnx
+from torchskip.deploy.runtimes import FROM_ONNX, RUNTIMES, Subject, tensors_of
 from torchskip.spec.zoo import build
 
 MODELS = (
@@ -66,22 +70,22 @@ class Run:
     def run(self) -> None:
         """Measure."""
         threads = self.threads or os.cpu_count() or 1
-        os.environ.update(OMP_WAIT_POLICY="passive", OMP_NUM_THREADS=str(threads))
+        os.environ["OMP_NUM_THREADS"] = str(threads)
         settings = replace(self, threads=threads)
         self.exports.mkdir(parents=True, exist_ok=True)
-        record = {"machine": {}, "policy": "OMP_WAIT_POLICY=passive", "ceilings": {}, "runs": []}
+        record = {"machine": {}, "ceilings": {}, "runs": []}
         if self.resume and self.out.exists():
             record = json.loads(self.out.read_text())
         else:
             record["machine"] = apart(machine_with, threads)
             record["ceilings"] = apart(ceilings, threads)
-        done = {(r["model"], r["shapes"][0][0], r["dtype"]) for r in record["runs"]}
-        for key in [(m, b, d) for m in self.models for b in self.batches for d in self.dtypes]:
+        done = {(r["model"], r["batch"], r["dtype"]) for r in record["runs"]}
+        for key in [(m, b, d) for b in self.batches for m in self.models for d in self.dtypes]:
             if key in done:
                 continue
-            start = time.perf_counter()
-            record["runs"].append(apart(measure, settings, *key))
-            print(f"  {time.perf_counter() - start:.0f} s in all", flush=True)
+            if {*self.runtimes} & {*FROM_ONNX}:
+                apart(export, settings, key[0])
+            record["runs"].append(measure(settings, *key))
             replace_file(self.out, json.dumps(record, indent=1))
         print(table(record))
 
@@ -111,22 +115,119 @@ def replace_file(path: Path, text: str) -> None:
 
 
 def measure(settings: Run, name: str, batch: int, dtype: str) -> dict[str, object]:
+    workers: dict[str, Worker] = {}
+    ready = {}
+    try:
+        for runtime in settings.runtimes:
+            workers[runtime] = Worker(settings, name, batch, dtype, runtime)
+            ready[runtime] = workers[runtime].ask()
+        absent = {r: answer for r, answer in ready.items() if isinstance(answer, str)}
+        present = [r for r in workers if r not in absent]
+        seconds = {r: [] for r in present}
+        faults = {r: [] for r in present}
+        start = time.perf_counter()
+        for done in range(settings.rounds):
+            if done >= 3 and time.perf_counter() - start > settings.budget:
+                break
+            first = done % len(present)
+            for runtime in (*present[first:], *present[:first]):
+                time.sleep(0.02)  # the threads of the one before fall asleep
+                took, faulted = workers[runtime].ask("go")
+                seconds[runtime].append(took)
+                faults[runtime].append(faulted)
+    finally:
+        for worker in workers.values():
+            worker.end()
+    timings = [
+        {
+            "runtime": r,
+            "median": median(seconds[r]),
+            "min": min(seconds[r]),
+            "max": max(seconds[r]),
+            **ready[r],
+            "seconds": seconds[r],
+            "faults": faults[r],
+        }
+        for r in present
+    ]
+    by = {t["runtime"]: t["median"] for t in timings}
+    said = ", ".join(f"{r} {1e3 * t:.1f} ms" for r, t in by.items())
+    print(f"{name} {batch} {dtype}: {said}; {len(seconds[present[0]])} rounds", flush=True)
+    return {
+        "model": name,
+        "batch": batch,
+        "dtype": dtype,
+        "timings": timings,
+        "absent": absent,
+        "work": apart(work, settings, name, batch, dtype),
+    }
+
+
+class Worker:
+    """A process that runs one model in one runtime whenever it is asked to."""
+
+    def __init__(self, *subject) -> None:
+        context = get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, *subject), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def ask(self, word: str | None = None):
+        """Send a word, if there is one to say, and wait for what comes back."""
+        if word:
+            self.pipe.send(word)
+        return self.pipe.recv()
+
+    def end(self) -> None:
+        """Let the process end."""
+        self.pipe.close()
+        self.process.join(30)
+        self.process.kill()
+
+
+def serve(pipe, settings: Run, name: str, batch: int, dtype: str, runtime: str) -> None:
+    """Say how ready the runtime is, or why it is absent; then answer with seconds and faults."""
     torch.set_num_threads(settings.threads)
+    model, x = subject_of(settings, name, batch)
+    file = settings.exports / f"{name.replace('/', '-')}.onnx"
+    subject = Subject(model, Inputs.of(x), getattr(torch, dtype), file)
+    with torch.no_grad():
+        try:
+            run, ready, difference = prepare(RUNTIMES[runtime], subject, tensors_of(model(x)))
+        except Exception as error:  # absent, refused, or a fault of a runtime: said in the record
+            pipe.send(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+            return
+        pipe.send({"ready": asdict(ready), "difference": difference})
+        del model, subject
+        while True:
+            try:
+                pipe.recv()
+            except EOFError:
+                return
+            run()
+            before, took = page_faults(), []
+            while len(took) < 3 and sum(took) < 0.5:
+                start = time.perf_counter()
+                run()
+                if settings.device != "cpu":
+                    torch.cuda.synchronize()
+                took.append(time.perf_counter() - start)
+            pipe.send((median(took), (page_faults() - before) / len(took)))
+
+
+def subject_of(settings: Run, name: str, batch: int) -> tuple[nn.Module, torch.Tensor]:
     torch.manual_seed(0)
     model = audible(build(*name.split("/"))).eval().to(settings.device)
-    x = torch.randn(batch, 3, settings.size, settings.size, device=settings.device)
-    done: Bench = bench(
-        model,
-        x,
-        name=name,
-        dtype=getattr(torch, dtype),
-        runtimes=settings.runtimes,
-        rounds=settings.rounds,
-        budget=settings.budget,
-        onnx=settings.exports / f"{name.replace('/', '-')}.onnx",
-    )
-    print(done.table(), flush=True)
-    return {**done.record(), "work": [asdict(w) for w in work(model, x, getattr(torch, dtype))]}
+    return model, torch.randn(batch, 3, settings.size, settings.size, device=settings.device)
+
+
+def export(settings: Run, name: str) -> None:
+    """Write the ONNX file of a model that is not there."""
+    file = settings.exports / f"{name.replace('/', '-')}.onnx"
+    if not file.exists() and settings.device == "cpu":
+        model, x = subject_of(settings, name, 1)
+        write_onnx(model, Inputs.of(x), file)
 
 
 def audible(model: nn.Module) -> nn.Module:
@@ -164,11 +265,13 @@ class Count(TorchDispatchMode):
         return made
 
 
-def work(model: nn.Module, x: torch.Tensor, dtype: torch.dtype) -> list[Work]:
-    model, count = model.to("meta").to(dtype), Count()
+def work(settings: Run, name: str, batch: int, dtype: str) -> list[dict[str, int]]:
+    model, x = subject_of(settings, name, batch)
+    kind, count = getattr(torch, dtype), Count()
+    model = model.to("meta").to(kind)
     with torch.no_grad(), count:
-        model(x.to("meta", dtype))
-    return count.seen
+        model(x.to("meta", kind))
+    return [asdict(w) for w in count.seen]
 
 
 def machine_with(threads: int) -> dict[str, object]:
@@ -214,8 +317,8 @@ def table(record: dict) -> str:
     columns = ["model", "batch", "type", "fused, ms", *others, "difference", "faults"]
     columns += ["ready, CPU s", "OpenVINO's after export"]
     lines = [
-        f"{made['processor']}, {made['threads']} threads, torch {made['torch']}, "
-        f"{record['policy']}. Ceilings: {limits['float32']:.0f} GFLOP/s float32, "
+        f"{made['processor']}, {made['threads']} threads, torch {made['torch']}. "
+        f"Ceilings: {limits['float32']:.0f} GFLOP/s float32, "
         f"{limits['bfloat16']:.0f} bfloat16, copy {limits['copy']:.1f} GB/s.",
         "",
         "| " + " | ".join([*columns, "of ceiling"]) + " |",
@@ -226,10 +329,10 @@ def table(record: dict) -> str:
 
 def row(run: dict, others: list[str], limits: dict[str, float]) -> str:
     by = {t["runtime"]: t for t in run["timings"]}
-    start = [run["model"].partition("/")[2], str(run["shapes"][0][0]), run["dtype"]]
+    start = [run["model"].partition("/")[2], str(run["batch"]), run["dtype"]]
     fused = by.get("fused")
     if fused is None:
-        return "| " + " | ".join([*start, f"refused: {dict(run['absent'])['fused']}"]) + " |"
+        return "| " + " | ".join([*start, f"refused: {run['absent']['fused']}"]) + " |"
     cells = [spread([1e3 * s for s in fused["seconds"]], 1)]
     for name in others:
         theirs = by.get(name)

@@ -21,7 +21,7 @@ from torchskip.deploy.proof import largest_difference
 from torchskip.deploy.runtimes import FROM_ONNX, RUNTIMES, Absent, Run, Subject, tensors_of
 from torchskip.errors import TorchskipError
 
-__all__ = ["RUNTIMES", "Bench", "Ready", "Timing", "bench", "machine"]
+__all__ = ["RUNTIMES", "Bench", "Ready", "Timing", "bench", "machine", "page_faults", "prepare"]
 
 _T = TypeVar("_T")
 
@@ -155,7 +155,7 @@ def bench(
             if runtime in absent:
                 continue
             try:
-                runs[runtime] = _prepare(RUNTIMES[runtime], subject, truth)
+                runs[runtime] = prepare(RUNTIMES[runtime], subject, truth)
             except (Absent, TorchskipError, ImportError) as reason:
                 absent[runtime] = _line(reason)
             except Exception as error:
@@ -202,21 +202,24 @@ def _rounds(
             break
         first = done % len(names)
         for runtime in (*names[first:], *names[:first]):
-            before = _page_faults()
+            before = page_faults()
             begun = time.perf_counter()
             runs[runtime]()
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             seconds[runtime].append(time.perf_counter() - begun)
             if before is not None:
-                faults[runtime].append((_page_faults() or before) - before)
+                faults[runtime].append((page_faults() or before) - before)
     return seconds, faults
 
 
-def _prepare(
+def prepare(
     make: Callable[[Subject], Run], subject: Subject, truth: Sequence[Tensor]
 ) -> tuple[Run, Ready, float]:
-    """Make a runner; its readiness includes the first call, which some compile in."""
+    """Make a runner; return it, its readiness and how far it is from the truth.
+
+    The readiness includes the first call, which some compile in.
+    """
 
     def answer() -> tuple[Run, Sequence[Tensor]]:
         run = make(subject)
@@ -235,7 +238,8 @@ def _ready(make: Callable[[], _T]) -> tuple[_T, Ready]:
     return made, Ready(time.perf_counter() - wall, time.process_time() - cpu)
 
 
-def _page_faults() -> int | None:
+def page_faults() -> int | None:
+    """Return the page faults of this process so far that were answered without reading a file."""
     try:
         import resource
     except ImportError:  # not on Windows
