@@ -314,40 +314,35 @@ def table(record: dict) -> str:
     made, limits = record["machine"], record["ceilings"]
     others = list(dict.fromkeys(t["runtime"] for r in record["runs"] for t in r["timings"]))
     others = [name for name in others if name != "fused"]
-    columns = ["model", "batch", "type", "fused, ms", *others, "difference", "faults"]
-    columns += ["ready, CPU s", "OpenVINO's after export"]
+    columns = ["model", "batch, type, rounds", "fused, ms", *others, "ready", "of ceiling"]
     lines = [
         f"{made['processor']}, {made['threads']} threads, torch {made['torch']}. "
         f"Ceilings: {limits['float32']:.0f} GFLOP/s float32, "
         f"{limits['bfloat16']:.0f} bfloat16, copy {limits['copy']:.1f} GB/s.",
         "",
-        "| " + " | ".join([*columns, "of ceiling"]) + " |",
-        "|" + "---|" * (len(columns) + 1),
+        "| " + " | ".join(columns) + " |",
+        "|---|---|" + "--:|" * (len(columns) - 2),
     ]
     return "\n".join([*lines, *(row(run, others, limits) for run in record["runs"])])
 
 
 def row(run: dict, others: list[str], limits: dict[str, float]) -> str:
     by = {t["runtime"]: t for t in run["timings"]}
-    start = [run["model"].partition("/")[2], str(run["batch"]), run["dtype"]]
-    fused = by.get("fused")
+    name, fused = run["model"].partition("/")[2], by.get("fused")
     if fused is None:
-        return "| " + " | ".join([*start, f"refused: {run['absent']['fused']}"]) + " |"
-    cells = [spread([1e3 * s for s in fused["seconds"]], 1)]
-    for name in others:
-        theirs = by.get(name)
-        cells.append("absent" if theirs is None else spread(
-            [t / f for t, f in zip(theirs["seconds"], fused["seconds"], strict=True)], 2
-        ))  # fmt: skip
+        return f"| {name} | {run['batch']}, {run['dtype']} | refused: {run['absent']['fused']} |"
+    cells = [name, f"{run['batch']}, {run['dtype']}, {len(fused['seconds'])}"]
+    cells.append(spread([1e3 * s for s in fused["seconds"]], 1))
+    for other in others:
+        pairs = zip(by[other]["seconds"], fused["seconds"], strict=True) if other in by else ()
+        ratios = [theirs / ours for theirs, ours in pairs]
+        cells.append(spread(ratios, 2) if ratios else "")
     least = sum(
         max(w["flop"] / limits[run["dtype"]], w["bytes"] / limits["copy"]) / 1e9
         for w in run["work"]
     )
-    cells += [f"{fused['difference']:.0e}", f"{median(fused['faults'] or [0]):.0f}"]
-    for name in ("fused", "openvino"):
-        cells.append(f"{by[name]['ready']['cpu']:.1f}" if name in by else "absent")
-    cells.append(f"{least / fused['median']:.0%}")
-    return "| " + " | ".join([*start, *cells]) + " |"
+    cells += [f"{fused['ready']['wall']:.1f} s", f"{least / fused['median']:.0%}"]
+    return "| " + " | ".join(cells) + " |"
 
 
 def spread(values: list[float], digits: int) -> str:
