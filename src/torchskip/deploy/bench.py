@@ -113,8 +113,6 @@ def bench(
     dtype: torch.dtype = torch.float32,
     runtimes: Sequence[str] = tuple(RUNTIMES),
     rounds: int = 20,
-    budget: float | None = None,
-    onnx: Path | None = None,
 ) -> Bench:
     """Time `model` in several runtimes: every round runs each of them once, in turn.
 
@@ -128,9 +126,6 @@ def bench(
         dtype: the type to compute in.
         runtimes: names out of `RUNTIMES`.
         rounds: how many at most.
-        budget: no round begins after so many seconds, three rounds apart.
-        onnx: a file that `write_onnx` made of the model, or where to write it. By default it is
-            written to a temporary one.
 
     Raises:
         TorchskipError: for a runtime that does not exist, or fewer than one round.
@@ -148,7 +143,7 @@ def bench(
     runs: dict[str, tuple[Run, Ready, float]] = {}
     absent: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        subject = Subject(model, inputs, dtype, onnx or Path(folder) / "model.onnx")
+        subject = Subject(model, inputs, dtype, Path(folder) / "model.onnx")
         exported = _export(subject, runtimes, absent)
         truth = tensors_of(model(*inputs.arguments, **inputs.keywords))
         for runtime in dict.fromkeys(("eager", *runtimes)):
@@ -163,7 +158,7 @@ def bench(
                     raise
                 absent[runtime] = f"{type(error).__name__}: {_line(error)}"
         calls = {runtime: run for runtime, (run, _, _) in runs.items()}
-        seconds, faults = _rounds(calls, inputs.tensors[0].device, rounds, budget)
+        seconds, faults = _rounds(calls, inputs.tensors[0].device, rounds)
     return Bench(
         model=name or type(model).__name__,
         shapes=tuple(tuple(t.shape) for t in inputs.tensors),
@@ -180,9 +175,9 @@ def bench(
 
 
 def _export(s: Subject, runtimes: Sequence[str], absent: dict[str, str]) -> Ready | None:
-    """Write the ONNX file if a runtime wants it and it is not there."""
+    """Write the ONNX file if a runtime wants it."""
     wanting = [r for r in runtimes if r in FROM_ONNX and importlib.util.find_spec(r)]
-    if not wanting or s.file.exists() or s.inputs.tensors[0].device.type != "cpu":
+    if not wanting or s.inputs.tensors[0].device.type != "cpu":
         return None
     try:
         return _ready(lambda: write_onnx(s.model, s.inputs, s.file))[1]
@@ -192,14 +187,12 @@ def _export(s: Subject, runtimes: Sequence[str], absent: dict[str, str]) -> Read
 
 
 def _rounds(
-    runs: dict[str, Run], device: torch.device, rounds: int, budget: float | None
+    runs: dict[str, Run], device: torch.device, rounds: int
 ) -> tuple[dict[str, list[float]], dict[str, list[int]]]:
     seconds: dict[str, list[float]] = {runtime: [] for runtime in runs}
     faults: dict[str, list[int]] = {runtime: [] for runtime in runs}
-    names, start = list(runs), time.perf_counter()
+    names = list(runs)
     for done in range(rounds):
-        if budget is not None and done >= 3 and time.perf_counter() - start > budget:
-            break
         first = done % len(names)
         for runtime in (*names[first:], *names[:first]):
             before = page_faults()

@@ -51,16 +51,14 @@ def ranks_of(branch: nn.Module) -> list[int]:
         if type(module).__module__.startswith("torch.nn") and (
             told := re.search(r"([123])d$", name)
         ):
-            # A batch normalisation of one axis also stands behind linear layers.
             found.append(int(told[1]))
     for tensor in branch.parameters():
         if not isinstance(tensor, UninitializedTensorMixin) and 3 <= tensor.dim() <= 5:
             found.append(tensor.dim() - 2)
             dense = False
+    # A normalisation named 1d also stands behind linear layers; one named 2d or 3d does not.
     first = [0] if dense and not {2, 3} & {*found} else []
-    if found:
-        return [*first, found[0]]
-    return [*first, 2, 1, 3]
+    return [*first, *(found[:1] or (2, 1, 3))]
 
 
 def _is_dense(module: nn.Module) -> bool:
