@@ -29,6 +29,19 @@ def test_the_alarm_of_others_is_kept():
         signal.signal(signal.SIGALRM, before)
 
 
+def _swallow_once():
+    with contextlib.suppress(OutOfPatience):
+        time.sleep(5)
+    time.sleep(5)
+    pytest.fail("it was told once")
+
+
+def test_who_swallows_it_is_told_again(monkeypatch):
+    monkeypatch.setattr("torchskip.deploy.patience._AGAIN", 0.05)
+    with pytest.raises(OutOfPatience), at_most(0.05):
+        _swallow_once()
+
+
 def test_other_threads_have_no_limit():
     ended = []
 

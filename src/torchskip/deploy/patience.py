@@ -11,6 +11,9 @@ from types import FrameType
 
 __all__ = ["OutOfPatience", "at_most"]
 
+# Seconds after which it is said again: C++ in between may turn the first into its own error.
+_AGAIN = 5.0
+
 
 class OutOfPatience(BaseException):
     """Raised in the midst of what takes too long; no ``except Exception`` there holds it."""
@@ -38,8 +41,7 @@ def at_most(seconds: float) -> Iterator[None]:
         raise OutOfPatience(f"{seconds:g} s have passed")
 
     before = signal.signal(signal.SIGALRM, stop)
-    # Again every five seconds: C++ in between may have turned the first into an error of its own.
-    signal.setitimer(signal.ITIMER_REAL, seconds, 5.0)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
         yield
     finally:
