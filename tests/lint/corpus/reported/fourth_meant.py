@@ -262,6 +262,22 @@ class Brightened(nn.Module):
         return x + self.conv(x)
 
 
+class AttendedBlock(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.attn = nn.LayerNorm(4), Attention()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.attn(self.norm(x))
+
+
+class BetweenBlocks(nn.Sequential):
+    """An attention of its own, as a change of stage, between blocks that add for themselves."""
+
+    def __init__(self) -> None:
+        super().__init__(AttendedBlock(), Attention(), AttendedBlock())
+
+
 IMAGE_TIME = ((2, 4, 16, 16), (2, 4))
 CLEAN = (
     Clean("norm-relu-inplace", "relu_ of a normalisation", NormReluInplace),
@@ -284,4 +300,5 @@ CLEAN = (
     Clean("strided-flag", "a flag where shapes differ", StridedFlag),
     Clean("brightened", "an input that is scaled", Brightened),
     Clean("auxiliary-4", "heads in training alone", Auxiliary),
+    Clean("between-blocks", "attention between blocks, not halves", BetweenBlocks, TOKENS),
 )
