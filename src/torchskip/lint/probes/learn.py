@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from torchskip.lint.probes.gradients import gradients
 from torchskip.lint.probes.inputs import random_like
 from torchskip.lint.probes.real import RAISED, borrowed, has_numbers, projection
 from torchskip.trace.tree import leaves
@@ -41,8 +42,8 @@ def learning(
                 if not outputs:
                     return frozenset()
                 loss = projection(outputs)
-                gradients = torch.autograd.grad(loss, list(wanted.values()), allow_unused=True)
-                for (name, parameter), gradient in zip(wanted.items(), gradients, strict=True):
+                came = gradients(loss, list(wanted.values()))
+                for (name, parameter), gradient in zip(wanted.items(), came, strict=True):
                     if gradient is not None and gradient.any():
                         moved.add(name)
                         with torch.no_grad():

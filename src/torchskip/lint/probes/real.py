@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from torchskip.lint.facts import Gradient, Real
+from torchskip.lint.probes.gradients import gradients
 from torchskip.lint.probes.inputs import random_like
 from torchskip.lint.probes.outplace import OutOfPlace
 from torchskip.trace.locate import failing_spot, source
@@ -106,20 +107,17 @@ def real(
             return Real({}, forward=_words(error), scales=tuple(scales))
         outputs = [t for _, t in leaves(result) if t.is_floating_point() and t.requires_grad]
         if not outputs:
-            kinds = _none(parameters)
-            return Real(kinds, scales=tuple(scales), nothing=result is None)
+            return Real(_none(parameters), scales=tuple(scales), nothing=result is None)
         wanted = {n: p for n, p in parameters.items() if p.requires_grad}
         try:
-            found = torch.autograd.grad(
-                projection(outputs), list(wanted.values()), allow_unused=True
-            )
+            found = gradients(projection(outputs), list(wanted.values()))
         except RAISED as error:
             place = source(failing_spot(error.__traceback__))
             return Real({}, "", _words(error), tuple(scales), place)
-        gradients = _none(parameters)
+        kinds = _none(parameters)
         for name, gradient in zip(wanted, found, strict=True):
-            gradients[name] = _kind(gradient)
-        return Real(gradients, scales=tuple(scales))
+            kinds[name] = _kind(gradient)
+        return Real(kinds, scales=tuple(scales))
 
 
 def projection(outputs: list[Tensor]) -> Tensor:
@@ -140,7 +138,7 @@ def reaches_input(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) 
             steps = [rebuild(item, lambda t: t * 1 if t.requires_grad else t) for item in given]
             result = model(*steps, **kwargs)
             outputs = [t for _, t in leaves(result) if t.is_floating_point() and t.requires_grad]
-            found = torch.autograd.grad(projection(outputs), starts, allow_unused=True)
+            found = gradients(projection(outputs), starts)
         except RAISED:  # a model that does not run for real, or gives nothing to derive
             return False
     return any(gradient is not None and bool(gradient.any()) for gradient in found)
