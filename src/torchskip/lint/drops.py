@@ -5,14 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from torchskip.graph import Constant, Node, Source
 from torchskip.lint.evidence import Pass
 from torchskip.lint.flow import Flow
 from torchskip.lint.joins import Join
-from torchskip.lint.ops import FORMS, PRODUCTS, is_layer, is_norm, name
+from torchskip.lint.ops import ADDS, FORMS, PRODUCTS, is_layer, is_norm, name
 
-__all__ = ["DROP_PATH", "Drop", "drops", "factor", "in_scope", "is_shortcut", "met"]
+__all__ = [
+    "DROP_PATH",
+    "Drop",
+    "after_sum",
+    "bypassed",
+    "drops",
+    "factor",
+    "in_scope",
+    "is_branch",
+    "is_shortcut",
+    "met",
+    "undropped",
+]
 
 DROP_PATH = re.compile(r"drop_?path|stochastic_?depth|drop_?connect", re.I)
 
@@ -41,14 +54,14 @@ class Drop:
 
 
 def drops(run: Pass) -> Iterator[Drop]:
-    """Every product with one nameless tensor of the value's rank, in order."""
+    """Every product with one nameless tensor of the value's rank, or one number, in order."""
     for node in run.graph.nodes:
         if name(node) not in PRODUCTS or len(node.inputs) != 1 or not node.outputs:
             continue
         rank = len(run.flow.value(node.inputs[0]).shape)
         if len(node.constants) == 1 and not node.constants[0].names and rank > 1:
             mask = node.constants[0]
-            if len(mask.shape) == rank:
+            if len(mask.shape) == rank or prod(mask.shape) == 1:
                 yield Drop(node, mask, _start(run.flow, node), _end(run.flow, node))
 
 
@@ -91,6 +104,15 @@ def is_shortcut(flow: Flow, join: Join, drop: Drop) -> bool:
     )
 
 
+def bypassed(flow: Flow, drop: Drop) -> bool:
+    """Whether anything that comes in goes around the mask to an output."""
+    reached = set(flow.graph.inputs)
+    for node in flow.graph.nodes:
+        if node.index != drop.node.index and reached.intersection(node.inputs):
+            reached.update(node.outputs)
+    return not reached.isdisjoint(flow.graph.outputs)
+
+
 def factor(flow: Flow, value: int) -> float | None:
     """By what plain numbers an arm is multiplied behind its last operation of another kind.
 
@@ -115,3 +137,41 @@ def in_scope(node: Node) -> bool:
     words = (node.module.rpartition(".")[2], node.module_type)
     function = node.source.function.rpartition(".")[2] if node.source else ""
     return any(DROP_PATH.search(word) for word in (*words, function))
+
+
+def undropped(flow: Flow, join: Join, drop: Drop, found: list[Drop]) -> bool:
+    """Whether an arm with layers beside the dropped one holds no mask."""
+    masks = {other.node.index for other in found}
+    arms = [flow.nodes_between(join.split, v) for v in join.values if v != drop.end]
+    return any(
+        any(is_layer(n) for n in arm) and masks.isdisjoint(n.index for n in arm) for arm in arms
+    )
+
+
+def after_sum(flow: Flow, drop: Drop) -> bool:
+    """Whether what is masked is the sum of a shortcut and a branch."""
+    maker = flow.producer(drop.start)
+    if maker is None or name(maker) not in ADDS or len(set(maker.inputs)) != 2:
+        return False
+    a, b = maker.inputs
+    for long, short in ((a, b), (b, a)):
+        if flow.depends(long, short) and any(is_layer(n) for n in flow.nodes_between(short, long)):
+            return True
+    return False
+
+
+def is_branch(flow: Flow, meets: tuple[Join, ...], end: int) -> bool:
+    """Whether the masked value is itself the branch of an outer sum."""
+    for join in meets:
+        if end in join.values and any(
+            flow.depends(end, v) or _lighter(flow, join, v, end) for v in join.values if v != end
+        ):
+            return True
+    return False
+
+
+def _lighter(flow: Flow, join: Join, value: int, other: int) -> bool:
+    def count(v: int) -> int:
+        return sum(is_layer(n) for n in flow.nodes_between(join.split, v))
+
+    return count(value) < count(other)

@@ -8,7 +8,18 @@ from typing import Literal
 
 from torchskip.graph import Source
 
-__all__ = ["Body", "Draws", "Gradient", "Loose", "Place", "Real", "Renamed", "Shapes", "Stray"]
+__all__ = [
+    "Body",
+    "Draws",
+    "Gradient",
+    "Loose",
+    "Optional",
+    "Place",
+    "Real",
+    "Renamed",
+    "Shapes",
+    "Stray",
+]
 
 Place = tuple[str, Source | None]  # module and line of an operation
 Shapes = tuple[tuple[int, ...], ...]  # of the tensors of an example, in order
@@ -51,7 +62,9 @@ class Draws:
 class Body:
     """What the source of a module's forward says that no graph shows.
 
-    `unread` are names assigned and never read, with their lines.
+    `unread` are names assigned and never read, with their lines. `optional` are names that are
+    read, but for making themselves, nowhere but where something else is there (``if self.se is not
+    None``): with the line that assigns them, what must be there, and the lines that read them.
     """
 
     module: str
@@ -59,6 +72,17 @@ class Body:
     file: str
     line: int
     unread: tuple[tuple[str, int], ...] = ()
+    optional: tuple[Optional, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Optional:
+    """A name that a forward reads only where something else is there: see `Body`."""
+
+    word: str
+    line: int
+    needs: str
+    reads: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

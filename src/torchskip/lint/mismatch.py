@@ -75,7 +75,15 @@ class Mismatch:
             if same:
                 break
             parts = index
+        while parts is not None and parts + 1 < len(way_.steps) and not self._moves(way_, parts):
+            parts += 1
         return parts
+
+    def _moves(self, way_: Way, index: int) -> bool:
+        """Whether a step changes an axis in which the arms differ."""
+        before = way_.steps[index - 1].shape if index else way_.start
+        here = way_.steps[index].shape
+        return len(before) != len(here) or any(before[a] != here[a] for a in self.axes)
 
     @property
     def message(self) -> str:

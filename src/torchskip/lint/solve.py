@@ -18,7 +18,7 @@ from torchskip.lint.flow import Flow
 from torchskip.lint.ops import name
 from torchskip.lint.words import listed
 
-__all__ = ["Layer", "layer_of", "layers_of", "project", "solve"]
+__all__ = ["Layer", "layer_of", "layers_of", "project", "round_up", "solve"]
 
 _LIMIT = 20000
 
@@ -36,6 +36,7 @@ class Layer:
     transposed: bool = False
     fixed: bool = False
     ceil: bool = False
+    pools: bool = False
 
     def size(self, n: int, axis: int) -> int:
         """Output size for `n` input pixels; 0 or less when nothing is left."""
@@ -89,6 +90,7 @@ def layer_of(node: Node, rank: int) -> Layer | None:
         node.argument("transposed") is True,
         fixed,
         node.argument("ceil_mode") is True,
+        "pool" in kind,
     )
 
 
@@ -154,6 +156,22 @@ def project(
         sizes = (tuple(n + step for n in start) for step in (0, 1, 2, 3, 5))
         if rest != shortcut and all(_meet(list(branch), rest, size) for size in sizes):
             return _mend(shortcut, rest)
+    return None
+
+
+def round_up(
+    branch: tuple[Layer, ...], shortcut: tuple[Layer, ...], start: tuple[int, ...]
+) -> Mend | None:
+    """Pools of either arm in ceiling mode, when the arms then meet at any size."""
+    for arm, other in ((shortcut, branch), (branch, shortcut)):
+        pools = [layer for layer in arm if layer.pools and not layer.ceil and not layer.fixed]
+        new = tuple(replace(layer, ceil=True) if layer in pools else layer for layer in arm)
+        sizes = (tuple(n + step for n in start) for step in (0, 1, 2, 3, 5))
+        if pools and all(_meet(list(new), other, size) for size in sizes):
+            return Mend(
+                f"set {listed(repr(layer.module) for layer in pools)}: ceil_mode=True",
+                edits=tuple(Edit(layer.module, "ceil_mode", True) for layer in pools),
+            )
     return None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from torchskip.graph import Node, Source
 from torchskip.lint.ops import describe
 
-__all__ = ["axes", "called", "listed", "plural", "shape", "times", "unfolded"]
+__all__ = ["are", "axes", "called", "listed", "plural", "shape", "times", "unfolded"]
 
 
 def shape(sizes: tuple[int, ...]) -> str:
@@ -30,6 +30,11 @@ def listed(words: Iterable[str], last: str = "and") -> str:
 def plural(count: int, word: str) -> str:
     """A number and its noun: ``1 value``, ``2 values``."""
     return f"{count} {word}" + ("" if count == 1 else "s")
+
+
+def are(count: int, word: str) -> str:
+    """A number, its noun and its verb: ``1 value is``, ``2 values are``."""
+    return plural(count, word) + (" is" if count == 1 else " are")
 
 
 def times(count: int) -> str:

@@ -1,4 +1,4 @@
-"""What the source of each forward says that a graph cannot: names saved and never read."""
+"""What the source of each forward says that a graph cannot: where saved names are read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from torchskip.lint.facts import Body
+from torchskip.lint.facts import Body, Optional
 
 __all__ = ["bodies"]
 
@@ -45,7 +45,14 @@ def _body(kind: type) -> Body | None:
     if not isinstance(tree, ast.FunctionDef):
         return None
     first = code.co_firstlineno
-    return Body("", kind.__name__, code.co_filename, first, tuple(_unread(tree, first)))
+    return Body(
+        "",
+        kind.__name__,
+        code.co_filename,
+        first,
+        tuple(_unread(tree, first)),
+        tuple(_optional(tree, first)),
+    )
 
 
 def _unread(tree: ast.FunctionDef, first: int) -> Iterator[tuple[str, int]]:
@@ -67,3 +74,53 @@ def _unread(tree: ast.FunctionDef, first: int) -> Iterator[tuple[str, int]]:
             if isinstance(target, ast.Name) and target.id not in read | shared | seen:
                 seen.add(target.id)
                 yield target.id, first + node.lineno - 1
+
+
+def _optional(tree: ast.FunctionDef, first: int) -> Iterator[Optional]:
+    """Names that are read only under ``if ... is not None``, but for making themselves."""
+    made: dict[str, int] = {}
+    read: dict[str, list[tuple[str, int]]] = {}
+    for statement, needs in _statements(tree.body, ""):
+        names = [n for n in _walk(statement) if isinstance(n, ast.Name)]
+        own = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+        for node in names:
+            if isinstance(node.ctx, ast.Load) and node.id not in own:
+                read.setdefault(node.id, []).append((needs, first + node.lineno - 1))
+        if isinstance(statement, ast.Assign) and not needs:
+            for word in own:
+                made.setdefault(word, first + statement.lineno - 1)
+    for word, line in made.items():
+        places = read.get(word, [])
+        if places and all(needs for needs, _ in places):
+            yield Optional(word, line, places[0][0], tuple(line for _, line in places))
+
+
+def _statements(body: list[ast.stmt], needs: str) -> Iterator[tuple[ast.stmt, str]]:
+    """Every statement, with what must be there for it to run."""
+    for statement in body:
+        yield statement, needs
+        for field in ("body", "orelse", "handlers", "finalbody"):
+            inner = getattr(statement, field, [])
+            there = _there(statement) if field == "body" else ""
+            for part in inner if isinstance(inner, list) else []:
+                nested = part.body if isinstance(part, ast.ExceptHandler) else [part]
+                yield from _statements(nested, there or needs)
+
+
+def _there(statement: ast.stmt) -> str:
+    """``self.se`` of ``if self.se is not None``; empty for other statements."""
+    test = statement.test if isinstance(statement, ast.If) else None
+    if not isinstance(test, ast.Compare) or not isinstance(test.ops[0], ast.IsNot):
+        return ""
+    nothing = test.comparators[0]
+    found = isinstance(nothing, ast.Constant) and nothing.value is None and len(test.ops) == 1
+    return ast.unparse(test.left) if found else ""
+
+
+def _walk(statement: ast.stmt) -> Iterator[ast.AST]:
+    """The nodes of a statement without the statements in it."""
+    todo: list[ast.AST] = [statement]
+    while todo:
+        node = todo.pop()
+        yield node
+        todo += [n for n in ast.iter_child_nodes(node) if not isinstance(n, ast.stmt)]

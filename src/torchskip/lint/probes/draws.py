@@ -89,7 +89,7 @@ class _Watch(TorchFunctionMode):
     ) -> Any:
         if getattr(func, "__name__", "") in _PRODUCTS and len(args) > 1:
             pair = [a for a in args[:2] if isinstance(a, Tensor)]
-            masks = [t for t in pair if not t.requires_grad and t.ndim]
+            masks = [t for t in pair if not t.requires_grad]
             if len(pair) == 2 and len(masks) == 1:
                 place = self.stack[-1], source(here())
                 self.seen.setdefault(place, []).append(masks[0].clone())

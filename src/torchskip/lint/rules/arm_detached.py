@@ -40,10 +40,14 @@ from torchskip.lint.flow import Flow
 from torchskip.lint.joins import Join, joins, way
 from torchskip.lint.ops import ADDS, CONCATS, FORMS, is_layer, name
 from torchskip.lint.rule import Rule
-from torchskip.lint.words import called, plural, shape
+from torchskip.lint.words import are, called, shape
 
 RULE = Rule("TS105", "arm-detached", "error", __doc__)
 _STAY = (Mend("stay in torch: no `.numpy()`, `.tolist()` or `torch.tensor(...)`"),)
+_ATTACHED = Mend("remove the detach (`detach()`, `.data`, `no_grad`) from this arm")
+_WITH_GRADIENTS = Mend(
+    "run this arm with gradients: no `no_grad`, and no list given to a reentrant `checkpoint`"
+)
 _DIFFERENCES = frozenset({"sub", "rsub"})
 
 
@@ -82,8 +86,8 @@ def _outside(evidence: Evidence) -> Iterator[Finding]:
             yield RULE.at(
                 end.sink,
                 f"the result of {called(end.sink)} leaves torch (numpy, a list, a new tensor) and "
-                f"comes back without its gradient: {plural(len(names), 'parameter tensor')} on "
-                "this arm are never trained",
+                f"comes back without its gradient: {are(len(names), 'parameter tensor')} never "
+                "trained on this arm",
                 mends=_STAY,
             )
 
@@ -120,9 +124,7 @@ def _judge(run: Pass, join: Join) -> Iterator[Finding]:
         role = "branch" if layers else "shortcut"
         how = "runs under torch.no_grad" if not cut.grad else f"is detached by {called(cut)}"
         effect = (
-            f"; {plural(len(untrained), 'parameter tensor')} on it are never trained"
-            if untrained
-            else ""
+            f"; {are(len(untrained), 'parameter tensor')} never trained on it" if untrained else ""
         )
         yield RULE.at(
             cut,
@@ -133,7 +135,7 @@ def _judge(run: Pass, join: Join) -> Iterator[Finding]:
                 way(flow, "detached" if v == value else "with gradient", join.split, v)
                 for v in join.values
             ),
-            mends=(Mend("remove the detach (`detach()`, `.data`, `no_grad`) from this arm"),),
+            mends=(_WITH_GRADIENTS if not cut.grad else _ATTACHED,),
         )
 
 

@@ -30,6 +30,7 @@ XinArkh/VNect#13; taki0112/Densenet-Tensorflow#6; state-spaces/s4 pull request 3
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from torchskip.graph import Node
@@ -57,6 +58,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     flow = evidence.eval.flow
     dead = {node.index for end in ends for node in end.nodes}
     used = {(n.source, name(n)): n.index for n in evidence.eval.graph.nodes if n.index not in dead}
+    rounds = Counter((end.sink.source, name(end.sink)) for end in ends)
     for end in ends:
         if (end.sink.module, end.sink.source) not in also:
             continue
@@ -72,7 +74,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 f"{plural(end.layers, 'layer')} with "
                 f"{plural(len(names), 'parameter tensor')} run for nothing and are never trained"
                 + (_LOOP if loop else ""),
-                severity=_severity(evidence, end, last),
+                severity=_severity(evidence, end, last, rounds[end.sink.source, name(end.sink)]),
                 mends=(Mend("use the result, or remove the layers"),),
             )
         elif not names and (join := _join(flow, end)) is not None and len(sizes) > 2:
@@ -106,10 +108,10 @@ def _nothing(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _severity(evidence: Evidence, end: DeadEnd, last: int | None) -> Severity | None:
-    """`last` is the last operation of the same line that is used, if one is."""
+def _severity(evidence: Evidence, end: DeadEnd, last: int | None, rounds: int) -> Severity | None:
+    """`last` is the last operation of the same line that is used; `rounds` of it are not."""
     if last is not None:
-        return "note" if last < end.nodes[0].index else "warning"
+        return "note" if last < end.nodes[0].index and rounds == 1 else "warning"
     return None if _could_join(evidence, end) else "warning"
 
 

@@ -29,12 +29,16 @@ from collections.abc import Iterator
 from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend, Severity
-from torchskip.lint.joins import joins, way
+from torchskip.lint.joins import Join, joins, way
 from torchskip.lint.ops import ACTIVATIONS, ADDS, CONCATS, PRODUCTS, is_layer, name
 from torchskip.lint.rule import Rule
-from torchskip.lint.words import listed
+from torchskip.lint.words import called, listed
 
 RULE = Rule("TS110", "join-changes-dtype", "error", __doc__)
+_CAST = Mend("cast the branch back before the join: `branch.to(x.dtype)`")
+_OWN_DTYPE = Mend(
+    "make that tensor in the stream's dtype (`dtype=x.dtype`), or a parameter or buffer of it"
+)
 _FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 
 
@@ -59,14 +63,32 @@ def _mixed(run: Pass, when: str, severity: Severity) -> Iterator[Finding]:
         if not any(_works(n) for v in join.values for n in flow.nodes_between(join.split, v)):
             continue
         arms = [flow.value(v).dtype for v in join.values]
+        maker = _promoted(run, join)
         yield RULE.at(
             join.node,
             f"the arms are {listed(arms)}: the join makes the stream "
-            f"{flow.value(result).dtype}{when}",
+            f"{flow.value(result).dtype}{when}"
+            + (f"; {called(maker)} meets a tensor of that dtype" if maker else ""),
             severity=severity,
             arms=tuple(way(flow, f"arm {i + 1}", join.split, v) for i, v in enumerate(join.values)),
-            mends=(Mend("cast the branch back before the join: `branch.to(x.dtype)`"),),
+            mends=(_OWN_DTYPE if maker else _CAST,),
         )
+
+
+def _promoted(run: Pass, join: Join) -> Node | None:
+    """The operation on the wider arm that a tensor of the forward's own made wider."""
+    flow = run.flow
+    wide = flow.value(join.node.outputs[0]).dtype
+    for value in join.values:
+        if flow.value(value).dtype != wide:
+            continue
+        for node, made in flow.longest(join.split, value):
+            if flow.value(made).dtype != wide:
+                continue
+            narrow = any(flow.value(v).dtype != wide for v in node.inputs)
+            given = any(wide in c.dtype and c.shape and not c.names for c in node.constants)
+            return node if narrow and given else None
+    return None
 
 
 def _works(node: Node) -> bool:

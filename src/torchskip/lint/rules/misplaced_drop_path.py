@@ -3,8 +3,9 @@
 ## What it does
 Finds the random masks of the training pass that keep or drop whole rows (one number per sample,
 token or channel) and reports masks on another axis than the batch, masks on the sum or on the
-shortcut instead of the branch, masks whose result is thrown away, masks whose mean is not the
-factor of evaluation, and masks that evaluation draws too. A module or function called a stochastic
+shortcut instead of the branch, masks on what nothing goes around, masks whose result is thrown
+away, masks whose mean is not the factor of evaluation, and masks that evaluation draws too, also
+one number for the whole batch. A module or function called a stochastic
 depth (`drop_path`, `StochasticDepth`, `drop_connect`) must draw one number per sample, and run; a
 dropout may not stand on the shortcut alone.
 
@@ -35,13 +36,26 @@ from collections.abc import Iterator
 from math import sqrt
 
 from torchskip.graph import Module, Source
-from torchskip.lint.drops import DROP_PATH, Drop, drops, factor, in_scope, is_shortcut, met
+from torchskip.lint.drops import (
+    DROP_PATH,
+    Drop,
+    after_sum,
+    bypassed,
+    drops,
+    factor,
+    in_scope,
+    is_branch,
+    is_shortcut,
+    met,
+    undropped,
+)
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.facts import Draws
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.joins import Join, joins
-from torchskip.lint.ops import ADDS, is_layer, name
+from torchskip.lint.ops import ADDS, name
+from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import shape
 
@@ -79,13 +93,13 @@ def _row(
                 node,
                 f"the result of the stochastic depth {shape(drop.mask.shape)} is thrown away: the "
                 "branch is never dropped",
-                source=_made(flow, drop.start),
+                source=_thrown(flow, drop),
                 mends=(Mend("use its result: `x = x + self.drop_path(branch)`"),),
             )
     elif (
         evidence.mark is not None
         and not evidence.marked(drop.mask.shape[axis])
-        and (join or _after_sum(flow, drop))
+        and (join or after_sum(flow, drop))
     ):
         batch = next((i for i, size in enumerate(full) if evidence.marked(size)), None)
         yield RULE.at(
@@ -96,7 +110,7 @@ def _row(
             join=place,
             mends=(_ROWS,),
         )
-    elif _after_sum(flow, drop) and not _is_branch(flow, meets, drop.end):
+    elif after_sum(flow, drop) and not is_branch(flow, meets, drop.end):
         yield RULE.at(
             node,
             f"the stochastic depth drops the sum {shape(full)}: a dropped sample loses its "
@@ -104,7 +118,7 @@ def _row(
             source=_made(flow, drop.start),
             mends=(_BRANCH,),
         )
-    elif join and is_shortcut(flow, join, drop) and _undropped(flow, join, drop, found):
+    elif join and is_shortcut(flow, join, drop) and undropped(flow, join, drop, found):
         yield RULE.at(
             node,
             f"the stochastic depth drops the shortcut {shape(full)} and keeps the branch",
@@ -113,6 +127,15 @@ def _row(
         )
     elif join and (draws := evidence.numbers.drawn(drop.place, len(full), True)):
         yield from _scale(evidence, join, drop, draws)
+    elif join is None and in_scope(node) and not bypassed(flow, drop):
+        yield RULE.at(
+            node,
+            f"the stochastic depth drops {shape(full)}, which nothing goes around: a dropped "
+            "sample goes on as zeros",
+            source=_made(flow, drop.start),
+            severity="warning",
+            mends=(Mend("drop where there is a shortcut alone: `x + self.drop_path(branch)`"),),
+        )
 
 
 def _scale(evidence: Evidence, join: Join, drop: Drop, draws: Draws) -> Iterator[Finding]:
@@ -191,7 +214,8 @@ def _resting(evidence: Evidence) -> Iterator[Finding]:
         join = met(meets, drop)
         if join is None or is_shortcut(run.flow, join, drop):
             continue
-        draws = evidence.numbers.drawn(drop.place, len(drop.mask.shape), False)
+        rank = len(run.flow.value(drop.node.inputs[0]).shape)
+        draws = evidence.numbers.drawn(drop.place, rank, False)
         if draws and draws.varied and draws.binary and draws.mean < draws.peak:
             yield RULE.at(
                 drop.node,
@@ -221,8 +245,12 @@ def _idle(evidence: Evidence) -> Iterator[Finding]:
                 severity="warning",
                 module=path,
                 source=evidence.modules[above].source,
-                mends=(_BRANCH,),
+                mends=(Mend(f"call it on the branch, before the join: `{_call(path)}`"),),
             )
+
+
+def _call(path: str) -> str:
+    return f"self.{path.rpartition('.')[2]}(branch)"
 
 
 def _chance(module: Module) -> float | None:
@@ -230,44 +258,13 @@ def _chance(module: Module) -> float | None:
     return next((value for value in numbers if 0 < value < 1), None)
 
 
+def _thrown(flow: Flow, drop: Drop) -> Source | None:
+    """The mask's line in a function beside the block's forward, else what a module was given."""
+    maker = flow.producer(drop.start)
+    own = maker is None or below(maker.module, drop.node.module)
+    return drop.node.source if own else _made(flow, drop.start)
+
+
 def _made(flow: Flow, value: int) -> Source | None:
     maker = flow.producer(value)
     return maker.source if maker else None
-
-
-def _undropped(flow: Flow, join: Join, drop: Drop, found: list[Drop]) -> bool:
-    """Whether an arm with layers beside the dropped one holds no mask."""
-    masks = {other.node.index for other in found}
-    arms = [flow.nodes_between(join.split, v) for v in join.values if v != drop.end]
-    return any(
-        any(is_layer(n) for n in arm) and masks.isdisjoint(n.index for n in arm) for arm in arms
-    )
-
-
-def _after_sum(flow: Flow, drop: Drop) -> bool:
-    """Whether what is masked is the sum of a shortcut and a branch."""
-    maker = flow.producer(drop.start)
-    if maker is None or name(maker) not in ADDS or len(set(maker.inputs)) != 2:
-        return False
-    a, b = maker.inputs
-    for long, short in ((a, b), (b, a)):
-        if flow.depends(long, short) and any(is_layer(n) for n in flow.nodes_between(short, long)):
-            return True
-    return False
-
-
-def _is_branch(flow: Flow, meets: tuple[Join, ...], end: int) -> bool:
-    """Whether the masked value is itself the branch of an outer sum."""
-    for join in meets:
-        if end in join.values and any(
-            flow.depends(end, v) or _lighter(flow, join, v, end) for v in join.values if v != end
-        ):
-            return True
-    return False
-
-
-def _lighter(flow: Flow, join: Join, value: int, other: int) -> bool:
-    def count(v: int) -> int:
-        return sum(is_layer(n) for n in flow.nodes_between(join.split, v))
-
-    return count(value) < count(other)

@@ -3,10 +3,10 @@
 ## What it does
 Reports blocks without a skip connection, of equal input and output shape, where something says
 that one was meant: equal sibling blocks have one; the class is called a residual block; a value
-saved as `residual`, `identity` or `shortcut` is never read; a flag such as `use_residual` is set
-and neither the block nor one below it follows; an attention without one stands between two residual
-sums, one of which spans its like; the second half of a block multiplies, or goes on with its branch
-alone, where the first adds.
+saved as `residual`, `identity` or `shortcut` is never read, or only where a part is there that the
+block does not have; a flag such as `use_residual` is set and neither the block nor one below it
+follows; an attention without one stands between two residual sums, one of which spans its like;
+the second half of a block multiplies, or goes on with its branch alone, where the first adds.
 
 ## Why is this bad
 The network trains, only worse, and the worse the deeper it is: He et al. report 28.54 % error for
@@ -30,7 +30,6 @@ yilundu/improved_contrastive_divergence#7; mlcommons/GaNDLF#142.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -52,13 +51,10 @@ from torchskip.lint.regions import (
     spanned,
 )
 from torchskip.lint.rule import Rule
+from torchskip.lint.saved import forgotten
 from torchskip.lint.words import called, shape
 
 RULE = Rule("TS201", "missing-shortcut", "warning", __doc__)
-_SAVED = re.compile(
-    r"(x_?)?(residual|identity|short_?cut|skip|res|orig|original|saved)(_?(x|input|connection|in))?",
-    re.I,
-)
 _ADD = (Mend("add the block's input to its result"),)
 
 
@@ -72,7 +68,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         *_siblings(evidence, known),
         *_between(evidence, known),
         *_named(evidence, known),
-        *_unread(evidence),
+        *_saved(evidence, known),
     ):
         if finding.module not in found:
             found.add(finding.module)
@@ -236,22 +232,17 @@ def _named(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
         )
 
 
-def _unread(evidence: Evidence) -> Iterator[Finding]:
+def _saved(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
     """Values saved under a shortcut's name that nobody reads."""
-    for body in evidence.bodies:
-        module = evidence.modules.get(body.module)
-        if module is None or not module.calls:
-            continue
-        for word, line in body.unread:
-            if _SAVED.fullmatch(word):
-                yield RULE.at(
-                    None,
-                    f"{word!r} is saved in {body.type}.forward and never read: the shortcut is "
-                    "not added",
-                    module=body.module,
-                    source=Source(body.file, line, f"{body.type}.forward"),
-                    mends=(Mend(f"add {word} to the block's result"),),
-                )
+    for body, word, line, needs in forgotten(evidence, known):
+        why = "never read" if not needs else f"read only where {needs} is there, and it is not"
+        yield RULE.at(
+            None,
+            f"{word!r} is saved in {body.type}.forward and {why}: the shortcut is not added",
+            module=body.module,
+            source=Source(body.file, line, f"{body.type}.forward"),
+            mends=(Mend(f"add {word} to the block's result" + " in any case" * bool(needs)),),
+        )
 
 
 def _flags(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:

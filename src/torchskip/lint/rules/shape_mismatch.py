@@ -36,7 +36,7 @@ from torchskip.lint.finding import Finding, Mend, Wrap
 from torchskip.lint.mismatch import Mismatch, mismatch
 from torchskip.lint.ops import name
 from torchskip.lint.rule import Rule
-from torchskip.lint.solve import layers_of, project, solve
+from torchskip.lint.solve import Layer, layers_of, project, round_up, solve
 from torchskip.lint.words import called, listed, shape
 
 RULE = Rule("TS101", "shape-mismatch", "error", __doc__)
@@ -112,9 +112,13 @@ def _settings(run: Pass, found: Mismatch) -> list[Mend]:
     start, target = (flow.value(v).shape[2:] for v in (split, found.shortcut))
     flat = layers_of(flow, split, found.shortcut)
     whole = layers_of(flow, split, found.branch)
+    if whole is not None and flat is not None:
+        rounded = round_up(whole, flat, start)
+        if rounded is not None:
+            return [rounded]
     projected = project(whole, flat, start) if whole and flat and not found.concat else None
     if projected is not None:
-        return [projected]
+        return [*_once(found, whole or (), flat or (), start), projected]
     parts: list[Mend] = []
     for value in found.join.values:
         deep = layers_of(flow, split, value)
@@ -127,6 +131,20 @@ def _settings(run: Pass, found: Mismatch) -> list[Mend]:
     words = [part.text.removeprefix("set ") for part in parts]
     edits = tuple(edit for part in parts for edit in part.edits)
     return [Mend("set " + listed(words), edits=edits)] if parts else []
+
+
+def _once(
+    found: Mismatch, branch: tuple[Layer, ...], shortcut: tuple[Layer, ...], start: tuple[int, ...]
+) -> tuple[Mend, ...]:
+    """The branch without the stride that it repeats: both arms stride, and the branch again."""
+    strides = [
+        [prod(x.stride[a] for x in arm) for arm in (branch, shortcut)] for a in range(len(start))
+    ]
+    if any(a != b and not a > b > 1 for a, b in strides):
+        return ()
+    at = {w.steps[w.parts].module for w in found.ways if w.parts is not None}
+    mends = solve(branch, shortcut, start, 4)
+    return tuple(m for m in mends if {edit.module for edit in m.edits} <= at)[:1] or mends[:1]
 
 
 def _emptied(run: Pass, found: Mismatch) -> Iterator[Mend]:

@@ -40,6 +40,7 @@ from torchskip.lint.mismatch import Mismatch, mismatch
 from torchskip.lint.ops import is_layer, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.sizes import all_meet
+from torchskip.lint.solve import layers_of, round_up
 from torchskip.lint.words import shape
 from torchskip.skips.ops import role
 
@@ -77,6 +78,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             arms=found.ways,
             mends=(
                 *_axes(found),
+                *_rounded(found),
                 Mend(
                     "resize the branch to the shortcut: `F.interpolate(x, size=skip.shape[2:])`"
                     f" gives {skip[2:]} here"
@@ -152,6 +154,17 @@ def _axes(found: Mismatch) -> tuple[Mend, ...]:
     if not padded or sum(axis >= 2 for axis in found.axes) < 2:
         return ()
     return (Mend("`F.pad` takes the last axis first: `[left, right, top, bottom]`"),)
+
+
+def _rounded(found: Mismatch) -> Iterator[Mend]:
+    """Pools that round down beside layers that round up."""
+    flow, split = found.flow, found.join.split
+    arms = [layers_of(flow, split, value) for value in (found.branch, found.shortcut)]
+    start = flow.value(split).shape[2:]
+    if arms[0] is not None and arms[1] is not None and len(start) == len(found.shapes[0]) - 2:
+        mend = round_up(arms[0], arms[1], start)
+        if mend is not None:
+            yield mend
 
 
 def _amounts(node: Node) -> tuple[object, ...]:

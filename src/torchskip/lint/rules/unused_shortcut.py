@@ -81,7 +81,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             None,
             f"{listed(map(repr, names))} of {module.type} never run{'s' * (len(names) == 1)}: "
             f"{effect}, and "
-            f"{plural(weights, 'tensor')} of parameters and statistics are never trained",
+            f"{plural(weights, 'tensor')} of parameters and statistics "
+            f"{'is' if weights == 1 else 'are'} never trained",
             module=block,
             source=module.source,
             mends=(Mend(mend),),

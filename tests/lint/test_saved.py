@@ -1,0 +1,118 @@
+"""A shortcut that is saved, and added only where something else is there."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from net import c2, seq
+from torch import nn
+
+from torchskip.lint.check import check
+
+
+class Block(nn.Module):
+    def __init__(self, stride=1, part=None):
+        super().__init__()
+        self.conv1, self.conv2 = c2(stride=stride), c2()
+        self.part = part
+
+
+class Indented(Block):
+    """The sum stands inside the condition on the projection."""
+
+    def forward(self, x):
+        residual = x
+        out = self.conv2(F.relu(self.conv1(x)))
+        if self.part is not None:
+            residual = self.part(x)
+            out += residual
+        return F.relu(out)
+
+
+class Gated(Block):
+    def forward(self, x):
+        identity = x
+        x = self.conv2(F.relu(self.conv1(x)))
+        if self.part is not None:
+            x = self.part(x)
+            x = torch.add(x, identity)
+        return x
+
+
+class Dropped(Block):
+    def forward(self, x):
+        shortcut = x
+        x = self.conv1(x)
+        if self.part is not None:
+            return shortcut + self.part(self.conv2(x))
+        return self.conv2(x)
+
+
+class Otherwise(Block):
+    """Both cases add: what is read in one case alone is something else."""
+
+    def forward(self, x):
+        shortcut = x
+        x = self.conv2(F.relu(self.conv1(x)))
+        if self.part is not None:
+            x = self.part(x)
+            x = shortcut + x
+        else:
+            x = shortcut + x
+        return x
+
+
+class Switch(Block):
+    """A switch says what is wanted."""
+
+    def forward(self, x):
+        identity = x
+        x = self.conv2(F.relu(self.conv1(x)))
+        if self.part:
+            x = x + identity
+        return x
+
+
+class Elsewhere(Block):
+    """What saves it hands it on."""
+
+    def forward(self, x):
+        residual = x
+        x = self.conv1(x)
+        return self.finish(x, residual)
+
+    def finish(self, x, residual):
+        if self.part is not None:
+            residual = self.part(residual)
+        return self.conv2(x) + residual
+
+
+def findings(block, *args):
+    torch.manual_seed(0)
+    model = seq(c2(), block(*args), block(*args))
+    return check(model, torch.zeros(2, 4, 8, 8), select=["TS201"]).findings
+
+
+@pytest.mark.parametrize(
+    ("block", "word"), [(Indented, "residual"), (Gated, "identity"), (Dropped, "shortcut")]
+)
+def test_a_sum_that_needs_another_part_is_missing_without_it(block, word):
+    (finding,) = findings(block)
+    assert finding.message == (
+        f"{word!r} is saved in {block.__name__}.forward and read only where self.part is there, "
+        "and it is not: the shortcut is not added"
+    )
+
+
+@pytest.mark.parametrize(
+    ("block", "args"),
+    [
+        (Indented, (2,)),
+        (Indented, (1, c2())),
+        (Gated, (1, c2())),
+        (Otherwise, ()),
+        (Switch, ()),
+        (Elsewhere, ()),
+    ],
+)
+def test_other_shapes_other_cases_and_switches_are_meant(block, args):
+    assert findings(block, *args) == ()
