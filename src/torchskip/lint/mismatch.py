@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torchskip.graph import Node
 from torchskip.lint.evidence import Pass
 from torchskip.lint.finding import Way
@@ -14,23 +16,33 @@ __all__ = ["Mismatch", "mismatch"]
 
 
 class Mismatch:
-    """A join that failed because of its arms' shapes."""
+    """A join that failed because of its arms' shapes.
 
-    def __init__(self, run: Pass, join: Join) -> None:
+    `split` is where they part; None where each comes from an input of its own. `starts` says for
+    each arm where its way begins.
+    """
+
+    def __init__(self, run: Pass, join: Join, starts: Mapping[int, int] | None = None) -> None:
         flow = run.flow
         self.join = join
+        self.split = join.split if starts is None else None
+        self.starts = dict.fromkeys(join.values, join.split) if starts is None else starts
         self.flow = flow
         self.shapes = tuple(flow.value(v).shape for v in join.values)
         self.concat = name(join.node) in CONCATS
         axis = join.node.argument("dim", 0)
         self.along = axis if self.concat and isinstance(axis, int) else None
         self.axes = self._axes()
-        depths = [sum(is_layer(n) for n in flow.nodes_between(join.split, v)) for v in join.values]
+        depths = [sum(map(is_layer, self.between(v))) for v in join.values]
         # The branch is the arm with more layers; of equals, the one with more steps.
-        lengths = [len(flow.nodes_between(join.split, v)) for v in join.values]
+        lengths = [len(self.between(v)) for v in join.values]
         order = sorted(range(len(depths)), key=lambda i: (depths[i], lengths[i]))
         self.shortcut, self.branch = join.values[order[0]], join.values[order[-1]]
         self.roles = {v: "branch" if v == self.branch else "shortcut" for v in join.values}
+
+    def between(self, value: int) -> tuple[Node, ...]:
+        """Operations on an arm."""
+        return self.flow.nodes_between(self.starts[value], value)
 
     def _axes(self) -> tuple[int, ...]:
         first = self.shapes[0]
@@ -50,7 +62,7 @@ class Mismatch:
         found = []
         for value in self.join.values:
             other = self.branch if value == self.shortcut else self.shortcut
-            steps = way(self.flow, self.roles[value], self.join.split, value)
+            steps = way(self.flow, self.roles[value], self.starts[value], value)
             found.append(
                 Way(
                     steps.role,
@@ -97,6 +109,9 @@ class Mismatch:
             return text + f"ranks {len(branch)} and {len(shortcut)} differ"
         numbers = ", ".join(f"{branch[a]} against {shortcut[a]} on axis {a}" for a in self.axes)
         text += numbers
+        if self.split is None:
+            starts = (self.flow.value(self.starts[v]).shape for v in (self.branch, self.shortcut))
+            return text + "; they come from the inputs {} and {}".format(*map(shape, starts))
         for found in self.ways:
             if found.parts is not None:
                 step = found.steps[found.parts]
@@ -121,8 +136,19 @@ def mismatch(run: Pass) -> Mismatch | None:
         return None
     flow: Flow = run.flow
     join = join_of(flow, node)
-    if join is None:
+    found = Mismatch(run, join) if join is not None else _apart(run, node)
+    if found is None:
         return None
-    found = Mismatch(run, join)
     ranks = {len(s) for s in found.shapes}
     return found if found.axes or len(ranks) > 1 else None
+
+
+def _apart(run: Pass, node: Node) -> Mismatch | None:
+    """Arms that come from two inputs of the model, at least one of them through layers."""
+    flow = run.flow
+    values = tuple(dict.fromkeys(node.inputs))
+    starts = {v: i for v in values for i in run.graph.inputs if flow.depends(v, i)}
+    if len(values) < 2 or len(starts) < len(values):
+        return None
+    found = Mismatch(run, Join(node, values, min(starts.values())), starts)
+    return found if any(is_layer(n) for v in values for n in found.between(v)) else None

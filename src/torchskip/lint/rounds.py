@@ -7,6 +7,7 @@ from itertools import pairwise
 from torchskip.graph import Node
 from torchskip.lint.evidence import Pass
 from torchskip.lint.flow import Flow
+from torchskip.lint.ops import is_norm
 
 __all__ = ["anchored_rounds", "weights"]
 
@@ -35,8 +36,11 @@ def anchored_rounds(run: Pass) -> tuple[tuple[Node, ...], ...]:
 
 
 def weights(flow: Flow, start: int, end: int) -> frozenset[str]:
-    """Names of the parameters and buffers that the ways between two values read."""
-    nodes = flow.nodes_between(start, end)
+    """Names of the parameters and buffers that the ways between two values read, norms' left out.
+
+    Blocks with layers of their own may share a normalisation by mistake.
+    """
+    nodes = (node for node in flow.nodes_between(start, end) if not is_norm(node))
     return frozenset(n for node in nodes for c in node.constants for n in c.names)
 
 

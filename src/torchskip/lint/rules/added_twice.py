@@ -4,8 +4,8 @@
 Looks through every sum, and through sums of sums, for a value that occurs more than once:
 `x + x`, or `(x + f(x)) + x`; and for concatenations of a value with itself. A part of a sum that
 holds the value already, `x + 0.5 * (x + f(x))`, is a warning, and so is a value added to a part of
-itself, `y + 0.2 * y`. The mean of residual blocks side by
-side is none.
+itself, `y + 0.2 * y`. The mean of residual blocks side by side is none, and neither is the sum of
+the results of all blocks before, each of which is read elsewhere too.
 
 ## Why is this bad
 `x + x` is `2 * x`: no branch takes part, so there is no skip connection. It is the usual slip of
@@ -88,12 +88,25 @@ def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
         (run.graph.nodes[i].module, run.graph.nodes[i].call) == (node.module, node.call)
         for i in sums
     )
+    wrong = near and same_call
+    if not wrong and any(_read_beside(flow, node, v) for v in direct if _form(flow, v) != value):
+        return
     yield RULE.at(
         node,
         f"the same shortcut {size} is added {times(count)}: the sum holds it once already, so "
         f"the result is {count}x the shortcut plus the branch",
-        severity="error" if near and same_call else "warning",
+        severity="error" if wrong else "warning",
         mends=(Mend("drop one of the two additions"),),
+    )
+
+
+def _read_beside(flow: Flow, node: Node, value: int) -> bool:
+    """Whether something else reads an operand: sums of all blocks before each have it too (ECAPA).
+
+    A caller that adds once more what the block has added is the one that reads its result.
+    """
+    return any(
+        n.index != node.index and any(v in flow.live for v in n.outputs) for n in flow.reads(value)
     )
 
 

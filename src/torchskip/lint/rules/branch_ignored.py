@@ -54,7 +54,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     ends = dead_ends(evidence.eval)
     if not ends:
         return
-    also = {(e.sink.module, e.sink.source) for e in dead_ends(evidence.train)}
+    # In training a dropout may stand behind what is the sink in evaluation.
+    also = {(n.module, n.source) for e in dead_ends(evidence.train) for n in e.nodes}
     flow = evidence.eval.flow
     dead = {node.index for end in ends for node in end.nodes}
     used = {(n.source, name(n)): n.index for n in evidence.eval.graph.nodes if n.index not in dead}
@@ -66,7 +67,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         last = used.get((end.sink.source, name(end.sink))) if end.sink.source else None
         loop = last is not None
         names = end.parameters
-        sizes = flow.value(end.sink.outputs[0]).shape
+        sizes = end.sizes
         if names and not evidence.numbers.influences(names[:4]):
             yield RULE.at(
                 end.sink,
@@ -121,7 +122,7 @@ def _could_join(evidence: Evidence, end: DeadEnd) -> bool:
     Heads that a flag leaves out (deep supervision) fit none.
     """
     flow = evidence.eval.flow
-    sizes = flow.value(end.sink.outputs[0]).shape
+    sizes = end.sizes
     if any(_goes_on(flow, end, v) for v in _replaced(flow, end)):
         return True
     gate = name(end.sink) in SQUASHES
@@ -138,7 +139,7 @@ def _could_join(evidence: Evidence, end: DeadEnd) -> bool:
 
 def _replaced(flow: Flow, end: DeadEnd) -> Iterator[int]:
     """Values of the result's shape in whose place it would be: what a sum adds, what came in."""
-    sizes = flow.value(end.sink.outputs[0]).shape
+    sizes = end.sizes
     made = {v for node in end.nodes for v in node.outputs}
     came = [v for node in end.nodes for v in node.inputs if v not in made]
     for value in came if name(end.sink) in ADDS or len(set(came)) == 1 else ():
@@ -175,7 +176,7 @@ def _is_stage(evidence: Evidence, end: DeadEnd) -> bool:
         any(v in flow.live for v in n.outputs)
         and n.index > end.sink.index
         and below(n.module, scope)
-        and flow.value(n.outputs[0]).shape == flow.value(end.sink.outputs[0]).shape
+        and flow.value(n.outputs[0]).shape == end.sizes
         and n.outputs[0] not in flow.graph.outputs
         for n in flow.reads(first.inputs[0])
     )

@@ -58,7 +58,10 @@ def _mixed(run: Pass, when: str, severity: Severity) -> Iterator[Finding]:
             continue
         result = join.node.outputs[0]
         kept = flow.value(join.split).dtype == flow.value(result).dtype
-        if kept or any(not flow.value(v).shape for v in join.values) or _cast_back(run, result):
+        if kept or any(not flow.value(v).shape for v in join.values):
+            continue
+        # A residual stream may be kept in float32 on purpose, and never in float64.
+        if _cast_back(run, result) and not (severity == "error" and _goes_on(run, result)):
             continue
         if not any(_works(n) for v in join.values for n in flow.nodes_between(join.split, v)):
             continue
@@ -89,6 +92,18 @@ def _promoted(run: Pass, join: Join) -> Node | None:
             given = any(wide in c.dtype and c.shape and not c.names for c in node.constants)
             return node if narrow and given else None
     return None
+
+
+def _goes_on(run: Pass, value: int) -> bool:
+    """Whether the sum is the shortcut of a further block, without a cast."""
+    flow = run.flow
+    return (
+        any(
+            s.split == value and s.kind == "identity" and s.live and s.merge == "add"
+            for s in run.skips
+        )
+        and flow.value(value).dtype == "float64"
+    )
 
 
 def _works(node: Node) -> bool:

@@ -2,11 +2,13 @@
 
 ## What it does
 Reports blocks without a skip connection, of equal input and output shape, where something says
-that one was meant: equal sibling blocks have one; the class is called a residual block; a value
-saved as `residual`, `identity` or `shortcut` is never read, or only where a part is there that the
-block does not have; a flag such as `use_residual` is set and neither the block nor one below it
-follows; an attention without one stands between two residual sums, one of which spans its like;
-the second half of a block multiplies, or goes on with its branch alone, where the first adds.
+that one was meant: equal sibling blocks have one; the blocks of its class that change the width
+have a projection; every later block's result is subtracted from what it reads; the class is called
+a residual block; a value saved as `residual`, `identity` or `shortcut` is never read, or only where
+a part is there that the block does not have; a flag such as `use_residual` is set and neither the
+block nor one below it follows; an attention without one stands between two residual sums, one of
+which spans its like; the second half of a block multiplies, or goes on with its branch alone, where
+the first adds.
 
 ## Why is this bad
 The network trains, only worse, and the worse the deeper it is: He et al. report 28.54 % error for
@@ -34,13 +36,14 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from torchskip.graph import Module, Source
-from torchskip.lint.attention import questions
+from torchskip.lint.attention import between_sums
+from torchskip.lint.bare import unprojected
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flags import ignored, passed_over, promises
-from torchskip.lint.flow import Flow
 from torchskip.lint.halves import multiplied, unjoined
-from torchskip.lint.ops import ADDS, CONCATS, FORMS, PRODUCTS, is_norm, name
+from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, name
+from torchskip.lint.peeled import unpeeled
 from torchskip.lint.regions import (
     Region,
     below,
@@ -67,6 +70,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     for finding in (
         *_siblings(evidence, known),
         *_between(evidence, known),
+        *_bare(evidence),
+        *_peeled(evidence),
         *_named(evidence, known),
         *_saved(evidence, known),
     ):
@@ -116,50 +121,48 @@ def _siblings(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]
             )
 
 
+def _bare(evidence: Evidence) -> Iterator[Finding]:
+    """Blocks that keep the width, of a class that adds its input only where the width changes."""
+    flow = evidence.eval.flow
+    for region, other in unprojected(evidence):
+        module = evidence.modules[region.path]
+        yield RULE.at(
+            region.nodes[-1],
+            f"{module.type} adds a projection of its input where the width changes, in "
+            f"{other.path!r}, and nothing where it stays: "
+            f"{shape(flow.value(region.entry).shape)} goes through its layers alone",
+            module=region.path,
+            source=_place(module, region),
+            mends=(Mend("add the input itself where no projection is needed"),),
+        )
+
+
+def _peeled(evidence: Evidence) -> Iterator[Finding]:
+    """First blocks whose result becomes the stream from which all others' results are taken."""
+    for peel in unpeeled(evidence):
+        yield RULE.at(
+            peel.first,
+            f"the blocks' results are taken off what they read, but for the first: the result "
+            f"{shape(evidence.eval.flow.value(peel.result).shape)} of {peel.block!r} goes on as it "
+            "is, and its input is lost",
+            module=peel.block,
+            mends=(Mend("subtract the first block's result from its input too: `r = x - f(x)`"),),
+        )
+
+
 def _between(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
     """Attention between two residual sums of one forward, where its like has a shortcut."""
-    run = evidence.eval
-    sums = [s for s in run.skips if s.kind == "identity" and s.merge == "add" and s.live]
-    ends = {run.graph.nodes[s.join].outputs[0]: run.graph.nodes[s.join] for s in sums}
-    starts = {s.split: run.graph.nodes[s.join] for s in sums}
-    for path, region in known.items():
-        before = ends.get(_carried(run.flow, region.entry))
-        after = starts.get(_carrying(run.flow, region.exit))
-        if before is None or after is None or before.module != after.module:
-            continue
-        module = evidence.modules[path]
-        alike = any(
-            evidence.modules[r.path].type == module.type and bridged(r, run)
-            for r in known.values()
-            if r.path in evidence.modules and below(r.path, path.rpartition(".")[0])
+    for region in between_sums(evidence, known):
+        module = evidence.modules[region.path]
+        entry = evidence.eval.flow.value(region.entry).shape
+        yield RULE.at(
+            region.nodes[-1],
+            f"{region.path!r} ({module.type}) stands between two sums without one of its own: "
+            f"{shape(entry)} goes on through its softmax alone",
+            module=region.path,
+            source=_place(module, region),
+            mends=_ADD,
         )
-        attends = next(questions(run.flow, region.nodes), None) is not None
-        if alike and attends and keeps_shape(region, run) and not bridged(region, run):
-            yield RULE.at(
-                region.nodes[-1],
-                f"{path!r} ({module.type}) stands between two sums without one of its own: "
-                f"{shape(run.flow.value(region.entry).shape)} goes on through its softmax alone",
-                module=path,
-                source=_place(module, region),
-                mends=_ADD,
-            )
-
-
-def _carried(flow: Flow, value: int) -> int:
-    """The value that a branch starts from, in front of its normalisation."""
-    while (node := flow.producer(value)) is not None and (is_norm(node) or name(node) in FORMS):
-        value = node.inputs[0]
-    return value
-
-
-def _carrying(flow: Flow, value: int) -> int:
-    """The value that goes on behind a layer, through changes of its form."""
-    while len(flow.readers[value]) == 1:
-        node = next(flow.reads(value))
-        if name(node) not in FORMS or not node.outputs:
-            break
-        value = node.outputs[0]
-    return value
 
 
 def _halves(evidence: Evidence) -> Iterator[Finding]:

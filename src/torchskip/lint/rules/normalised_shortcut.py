@@ -38,7 +38,7 @@ from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.norms import Norms
-from torchskip.lint.ops import ACTIVATIONS, FORMS, is_norm, name
+from torchskip.lint.ops import ACTIVATIONS, CONCATS, FORMS, is_norm, name
 from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called
@@ -108,10 +108,25 @@ def _hides(run: Pass, norms: Norms, skip: SkipPath, join: Node, raw: int) -> str
     )
     if before is None or ended or not _pre_normalised(flow, norms, before):
         return None
+    if _carried_along(flow, skip, join):
+        return None
     return (
         "replaces the sum of the block's first half, which adds to its raw input: the shortcut of "
         "the second half starts from the normalised value"
     )
+
+
+def _carried_along(flow: Flow, skip: SkipPath, join: Node) -> bool:
+    """Whether the branch holds a part of the normalised value as it is: XCiT's patch tokens."""
+    for node in flow.nodes_between(skip.split, join.outputs[0]):
+        if name(node) not in CONCATS:
+            continue
+        for value in node.inputs:
+            while (maker := flow.producer(value)) and name(maker) in FORMS | {"slice"}:
+                value = maker.inputs[0]
+            if value == skip.split:
+                return True
+    return False
 
 
 def _is_block(run: Pass, norms: Norms, skip: SkipPath) -> bool:

@@ -33,6 +33,7 @@ from math import prod
 
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend, Wrap
+from torchskip.lint.lengths import kept, strides
 from torchskip.lint.mismatch import Mismatch, mismatch
 from torchskip.lint.ops import name
 from torchskip.lint.rule import Rule
@@ -61,8 +62,10 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _mends(run: Pass, found: Mismatch) -> tuple[Mend, ...]:
-    flow, join = run.flow, found.join
-    start = flow.value(join.split).shape
+    flow = run.flow
+    if found.split is None:
+        return tuple(strides(run, found))
+    start = flow.value(found.split).shape
     branch, shortcut = (flow.value(v).shape for v in (found.branch, found.shortcut))
     empty = next(_emptied(run, found), None)
     if empty is not None:
@@ -84,6 +87,9 @@ def _mends(run: Pass, found: Mismatch) -> tuple[Mend, ...]:
     if _recurrent(run, found):
         mends.append(Mend("join the sequence, or the last layer's state: `h[-1].unsqueeze(1)`"))
         return tuple(mends[:3])
+    moved = kept(run, found)
+    if moved is not None:
+        return (*mends[:2], moved)
     if rank >= 1 and found.axes and len(start) == len(branch):
         modules = _modules(run, found)
         auto = Wrap(modules, (("shortcut", "auto"),), start, branch) if modules else None
@@ -94,7 +100,7 @@ def _mends(run: Pass, found: Mismatch) -> tuple[Mend, ...]:
                 wrap=auto,
             )
         )
-        if found.shortcut == join.split:
+        if found.shortcut == found.split:
             keep = Wrap(modules, (("keep", "input"),), start, start) if modules else None
             mends.append(
                 Mend(
@@ -151,7 +157,7 @@ def _emptied(run: Pass, found: Mismatch) -> Iterator[Mend]:
     """A slice on an arm that keeps nothing of what it takes."""
     flow = run.flow
     for value in found.join.values:
-        for node in flow.nodes_between(found.join.split, value):
+        for node in found.between(value):
             if name(node) != "slice":
                 continue
             before, after = flow.value(node.inputs[0]).shape, flow.value(node.outputs[0]).shape

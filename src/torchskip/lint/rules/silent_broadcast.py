@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
@@ -61,10 +62,15 @@ def _judge(evidence: Evidence, run: Pass, join: Join) -> Iterator[Finding]:
         way(flow, f"arm {i + 1}", join.split, value) for i, value in enumerate(join.values)
     )
 
-    def batches(sizes: tuple[int, ...]) -> int:
-        return sum(evidence.marked(size) for size in sizes)
+    def batches(sizes: tuple[int, ...]) -> list[int]:
+        return [i for i, size in enumerate(sizes) if evidence.marked(size)]
 
-    if batches(out) > max(batches(a), batches(b)):
+    if len(batches(out)) > max(len(batches(a)), len(batches(b))):
+        if len(a) == len(b) and set(batches(a)).isdisjoint(batches(b)):
+            return  # each arm was given its axis, `f(x)[None] + g(x)[:, None]`: all pairs
+        meets = {v for n in flow.reads(join.node.outputs[0]) if name(n) in ADDS for v in n.inputs}
+        if any(len(batches(flow.value(v).shape)) > 1 for v in meets - set(join.node.outputs)):
+            return  # distances of all pairs: `|x|^2 + |y|^2 - 2 x @ y.T`
         yield RULE.at(
             join.node,
             f"the sum mixes samples: {shape(a)} + {shape(b)} broadcasts to {shape(out)}, which "
@@ -82,10 +88,11 @@ def _judge(evidence: Evidence, run: Pass, join: Join) -> Iterator[Finding]:
     if len(sizes) != len(full) or len(full) < 3:
         return
     stretched = tuple(i for i, (s, f) in enumerate(zip(sizes, full, strict=True)) if s != f)
-    small_way = flow.nodes_between(join.split, small)
+    small_way, large_way = (flow.nodes_between(join.split, v) for v in (small, large))
     weighted = any(is_layer(node) for node in small_way)
-    others = any(is_layer(node) for node in flow.nodes_between(join.split, large))
-    if stretched == (1,) and len(full) > 3 and sizes[1] == 1 and (weighted or small == join.split):
+    others = any(is_layer(node) for node in large_way)
+    maps = len(full) > 3 or _series(large_way)
+    if stretched == (1,) and maps and sizes[1] == 1 and (weighted or small == join.split):
         what = "the branch" if weighted else "the shortcut"
         yield RULE.at(
             join.node,
@@ -139,6 +146,13 @@ def _only_this_batch(evidence: Evidence) -> Iterator[Finding]:
         "another axis",
         mends=(Mend("give both arms one shape: keep the axis (`keepdim=True`, no squeeze)"),),
     )
+
+
+def _series(nodes: tuple[Node, ...]) -> bool:
+    """Whether all layers convolve along the last of three axes, so that the second is channels."""
+    layers = [c for n in nodes if is_layer(n) for c in n.constants if len(c.shape) > 1]
+    moved = any(name(n) in {"permute", "transpose"} for n in nodes)
+    return bool(layers) and not moved and all(len(c.shape) == 3 for c in layers)
 
 
 def _normalised(nodes: tuple[object, ...]) -> bool:

@@ -61,13 +61,12 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             sizes = [evidence.neighbours[-1]] if _pads(apart) else []
     for shapes in sizes:
         found = mismatch(evidence.at(shapes))
-        if found is None or not any(axis >= 2 for axis in found.axes):
+        # Inputs of the model whose sizes belong together are not made odd one by one.
+        if found is None or found.split is None or not any(axis >= 2 for axis in found.axes):
             continue
         node = found.join.node
         adapts = any(
-            _adapts(evidence.eval.flow, n)
-            for v in found.join.values
-            for n in found.flow.nodes_between(found.join.split, v)
+            _adapts(evidence.eval.flow, n) for v in found.join.values for n in found.between(v)
         )
         given = ", ".join(shape(s) for s in shapes)
         skip = found.flow.value(found.shortcut).shape
@@ -149,7 +148,7 @@ def _pads(run: Pass) -> bool:
 
 def _axes(found: Mismatch) -> tuple[Mend, ...]:
     """What is said of an arm that padded more than one axis, where more than one differs."""
-    way = found.flow.nodes_between(found.join.split, found.branch)
+    way = found.between(found.branch)
     padded = any(name(n) in _PADS and len(_amounts(n)) > 2 for n in way)
     if not padded or sum(axis >= 2 for axis in found.axes) < 2:
         return ()
@@ -220,7 +219,7 @@ def _multiple(evidence: Evidence, found: Mismatch) -> Mend:
     """The stride between the input and the smallest map on the branch."""
     sizes = [
         found.flow.value(v).shape[2]
-        for n in found.flow.nodes_between(found.join.split, found.branch)
+        for n in found.between(found.branch)
         for v in n.outputs[:1]
         if len(found.flow.value(v).shape) > 2
     ]

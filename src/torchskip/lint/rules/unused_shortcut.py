@@ -37,6 +37,7 @@ from collections.abc import Iterator
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
+from torchskip.lint.idle import called_modules, holding, read_names, running, weights_of
 from torchskip.lint.ops import ADDS, CONCATS, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.twins import stand_ins
@@ -89,15 +90,15 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         )
     if evidence.train.graph.failure is None:
         yield from _gaps(evidence, named)
+        yield from _lists(evidence, named)
         yield from _scales(evidence)
 
 
 def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
     """Layers left out although their neighbours in a list, or their twins in equal blocks, run."""
-    modules = evidence.modules
-    called, read = _runs(evidence)
-    runs = {p for path in called | read for p in _above(path)}
-    idle = _holding(evidence).keys() - runs
+    modules, called = evidence.modules, called_modules(evidence)
+    runs = running(evidence)
+    idle = holding(evidence).keys() - runs
     instead = stand_ins(evidence)
     for path in sorted(idle):
         parent, _, word = path.rpartition(".")
@@ -136,9 +137,40 @@ def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
         )
 
 
+def _lists(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
+    """Lists of layers named for the shortcuts of a forward's sums, none of which runs."""
+    modules, nodes = evidence.modules, evidence.eval.graph.nodes
+    called, runs = called_modules(evidence), running(evidence)
+    for path in holding(evidence):
+        block, _, word = path.rpartition(".")
+        kind = modules[path].type if path in modules else ""
+        if path in runs | named or block not in called or kind != "ModuleList":
+            continue
+        weights = weights_of(evidence, path)
+        sums = [n for n in nodes if n.module == block and name(n) in ADDS and len(n.inputs) == 2]
+        if not _NAMED.search(word) or not weights or not all(map(_pointwise, weights)):
+            continue
+        flow = evidence.eval.flow
+        ends = {
+            (flow.value(v).shape[1:2], flow.value(n.outputs[0]).shape[1:2])
+            for n in sums
+            for v in n.inputs
+        }
+        if all(((w[1],), (w[0],)) in ends for w in weights):
+            yield RULE.at(
+                None,
+                f"none of the {plural(len(weights), 'layer')} of {path!r} runs: the sums of "
+                f"{modules[block].type} add their shortcuts as they are",
+                severity="warning",
+                module=path,
+                source=modules[block].source,
+                mends=(Mend("call them where they belong, or do not build them"),),
+            )
+
+
 def _scales(evidence: Evidence) -> Iterator[Finding]:
     """Scales of a branch that a block declares and never multiplies by."""
-    called, read = _runs(evidence)
+    called, read = called_modules(evidence), read_names(evidence)
     joined = {n.module for n in evidence.eval.graph.nodes if name(n) in ADDS}
     for parameter in evidence.eval.graph.parameters:
         block, _, word = parameter.name.rpartition(".")
@@ -156,41 +188,20 @@ def _scales(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def _above(path: str) -> Iterator[str]:
-    """The path and every path above it."""
-    while path:
-        yield path
-        path = path.rpartition(".")[0]
-
-
-def _runs(evidence: Evidence) -> tuple[set[str], set[str]]:
-    """Modules that a pass calls, and names of the parameters that a pass reads."""
-    called = {m.path for run in evidence.passes for m in run.graph.modules if m.calls}
-    read = {p.name for run in evidence.passes for p in run.graph.parameters if p.readers}
-    return called, read
-
-
 def _unused(evidence: Evidence) -> dict[str, list[str]]:
     """Topmost modules with parameters that no pass calls, by the module that should."""
-    called, read = _runs(evidence)
-    runs = {p for path in called | read for p in _above(path)}
+    called, runs = called_modules(evidence), running(evidence)
     found: dict[str, list[str]] = {}
-    for path in _holding(evidence):
+    for path in holding(evidence):
         parent = path.rpartition(".")[0]
         if path not in runs and parent in called and path in evidence.modules:
             found.setdefault(parent, []).append(path)
     return found
 
 
-def _holding(evidence: Evidence) -> dict[str, None]:
-    """Modules with parameters of their own or below them, in order."""
-    names = [p.name for p in evidence.eval.graph.parameters if not p.buffer]
-    return dict.fromkeys(p for n in names for p in _above(n.rpartition(".")[0]))
-
-
 def _could_bridge(evidence: Evidence, block: str, path: str) -> bool:
     """Whether the unused layer maps the block's input channels to its output channels."""
-    weights = _weights(evidence, path)
+    weights = weights_of(evidence, path)
     ends = _ends(evidence.eval.flow, block)
     if not weights or ends is None:
         return False
@@ -207,7 +218,7 @@ def _could_fuse(evidence: Evidence, block: str, path: str) -> bool:
 
     It was built for their concatenation.
     """
-    weights, flow = _weights(evidence, path), evidence.eval.flow
+    weights, flow = weights_of(evidence, path), evidence.eval.flow
     if not weights or not _pointwise(weights[0]):
         return False
     sums = [
@@ -220,15 +231,6 @@ def _could_fuse(evidence: Evidence, block: str, path: str) -> bool:
         and weights[-1][0] == flow.value(node.outputs[0]).shape[1]
         for node in sums
     )
-
-
-def _weights(evidence: Evidence, path: str) -> list[tuple[int, ...]]:
-    """Shapes of a module's weights, without biases."""
-    return [
-        p.shape
-        for p in evidence.eval.graph.parameters
-        if p.name.startswith(path + ".") and not p.buffer and len(p.shape) > 1
-    ]
 
 
 def _pointwise(weight: tuple[int, ...]) -> bool:
