@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from torchskip.deploy.fold import Affine, Kernel, Unfoldable, after, before, diagonal, parallel
+from torchskip.deploy.fold import (
+    Affine,
+    Kernel,
+    Unfoldable,
+    after,
+    before,
+    diagonal,
+    following,
+    parallel,
+)
 
 
 def run(kernel, x):
@@ -106,3 +115,13 @@ def test_diagonal(groups):
         diagonal(make(2, 3, padding=1, stride=2), a)
     with pytest.raises(Unfoldable, match="changes the channels"):
         diagonal(make(2, 3, padding=1, out=16), a)
+
+
+@pytest.mark.parametrize("spatial", [0, 2])
+@pytest.mark.parametrize("inner_bias", [False, True])
+@pytest.mark.parametrize("outer_bias", [False, True])
+def test_two_pointwise_layers_are_one(spatial, inner_bias, outer_bias):
+    inner = make(spatial, 1, out=8, bias=inner_bias)
+    outer = make(spatial, 1, out=4, bias=outer_bias)
+    x = torch.randn(2, 8, *(5,) * spatial, dtype=torch.double)
+    torch.testing.assert_close(run(following(outer, inner), x), run(outer, run(inner, x)))

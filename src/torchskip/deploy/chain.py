@@ -8,6 +8,7 @@ from torch import fx
 
 from torchskip.deploy.find import bare, find_affines, find_kernels, kernel, replace_node
 from torchskip.deploy.fold import after
+from torchskip.deploy.gates import gate_first
 from torchskip.deploy.kernels import Unary
 from torchskip.deploy.merge import fold_after, fold_before, fold_rectified, merge_parallel, times
 from torchskip.deploy.program import Program, aten, is_op, literal
@@ -24,6 +25,7 @@ def fuse_passes(program: Program, *, exact_ones: bool) -> None:
     fold_before(program)
     merge_parallel(program, exact_ones)
     fold_after(program)
+    gate_first(program)
     chain_adds(program)
     chain_activations(program)
     program.tidy()

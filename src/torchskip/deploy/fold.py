@@ -22,6 +22,7 @@ __all__ = [
     "before",
     "compose",
     "diagonal",
+    "following",
     "parallel",
     "retype",
 ]
@@ -140,6 +141,23 @@ def before(kernel: Kernel, affine: Affine) -> Kernel:
     bias = moved if kernel.bias is None else kernel.bias.double() + moved
     weight = (weight.unflatten(0, (groups, -1)) * columns).flatten(0, 1)  # type: ignore[no-untyped-call]
     return replace(kernel, weight=weight.to(dtype), bias=bias.to(dtype))
+
+
+def following(outer: Kernel, inner: Kernel) -> Kernel:
+    """Return the kernel of ``outer(inner(x))``, both pointwise and without groups.
+
+    >>> twice, thrice = (Kernel(torch.full((1, 1), n), torch.ones(1)) for n in (2.0, 3.0))
+    >>> apply(following(thrice, twice), torch.ones(1, 1))
+    tensor([[10.]])
+    """
+    a, b = outer.weight.double().flatten(1), inner.weight.double().flatten(1)
+    biases = [k.double() for k in (outer.bias,) if k is not None]
+    if inner.bias is not None:
+        biases.append(a @ inner.bias.double())
+    dtype = outer.weight.dtype
+    bias = sum(biases[1:], biases[0]).to(dtype) if biases else None
+    weight = (a @ b).to(dtype).view(-1, b.shape[1], *outer.weight.shape[2:])
+    return replace(outer, weight=weight, bias=bias)
 
 
 def diagonal(like: Kernel, affine: Affine) -> Kernel:
