@@ -26,7 +26,7 @@ from torchskip.errors import FuseError
 from torchskip.trace.restore import Snapshot, random_state
 from torchskip.trace.tree import leaves, rebuild
 
-__all__ = ["Capture", "Inputs", "capture"]
+__all__ = ["Capture", "Inputs", "Recorder", "capture"]
 
 aten = torch.ops.aten
 _RESTRIDES = {aten.as_strided.default, aten.as_strided_.default, aten._reshape_alias.default}
@@ -84,29 +84,31 @@ class Capture:
     structure: Any  # the result with empty tensors in place of `results`
 
 
-def capture(model: nn.Module, inputs: Inputs) -> Capture:
+def capture(model: nn.Module, inputs: Inputs, recorder: type[Recorder] | None = None) -> Capture:
     """Run ``model`` on a copy of `inputs` and return what it did.
 
     The model comes back as it was. Raises `FuseError` where a replay would not do the same.
     """
     state = Snapshot(model.modules())
     with random_state(), torch.no_grad():
-        recorder = _Recorder(model)
+        record = (recorder or Recorder)(model)
         given = inputs.map(lambda t: t.detach().clone())
         for tensor in given.tensors:
-            recorder.begin(tensor)
+            record.begin(tensor)
         try:
-            with recorder.following(), recorder:
+            with record.following(), record:
                 result = model(*given.arguments, **given.keywords)
             results = tuple(t for _, t in leaves(result))
-            recorder.end(results)
+            record.end(results)
         finally:
             state.restore()
         structure = rebuild(result, lambda _: torch.empty(0))
-    return Capture(recorder.graph, recorder.constants, tuple(t.clone() for t in results), structure)
+    return Capture(record.graph, record.constants, tuple(t.clone() for t in results), structure)
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Writes down every operator that runs."""
+
     def __init__(self, model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.graph = fx.Graph()
@@ -151,7 +153,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         arguments = fx.node.map_aggregate((args, kwargs), self._argument)
         source = args[0] if args else None
         before = _axes(source) if isinstance(source, Tensor) else None
-        result = func(*args, **kwargs)
+        result = self.run(func, args, kwargs)
         if func in _RESTRIDES:
             # Adaptive pooling to one pixel ends so: it renames the strides of axes of size 1.
             if before != _axes(result) or self._nodes.get(source) is None:  # type: ignore[no-untyped-call]
@@ -174,6 +176,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             node.meta["path"] = self._path
             self._written(func, args, kwargs, node)
         return result
+
+    def run(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run an operator."""
+        return operator(*args, **kwargs)
 
     def _argument(self, value: Any) -> Any:
         return self._node(value) if isinstance(value, Tensor) else value

@@ -143,7 +143,7 @@ class FusedModel(nn.Module):
     def run(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Run on plain tensors, a large batch in parts, and return plain tensors."""
         with torch.no_grad():
-            parts = [self.compiled(*part) for part in self._parts(tensors)]
+            parts = [self.compiled(*part) for part in self.parts(tensors)]
             results = parts[0] if len(parts) == 1 else map(torch.cat, zip(*parts, strict=True))
             return tuple(
                 r if layout.format is None else r.contiguous(memory_format=layout.format)
@@ -152,10 +152,11 @@ class FusedModel(nn.Module):
 
     def prepare(self, tensors: Sequence[Tensor]) -> list[str]:
         """Compile for the sizes that `tensors` go through in; say what came of it."""
-        kinds = {part[0].shape: part for part in self._parts(tensors)}
+        kinds = {part[0].shape: part for part in self.parts(tensors)}
         return [self.compiled.prepare(part) for part in kinds.values()]
 
-    def _parts(self, tensors: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+    def parts(self, tensors: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+        """Return the parts of a batch that run one after another."""
         batch = tensors[0].shape[0] if tensors[0].dim() else 0
         if not self.samples or batch <= self.samples:
             return [tuple(tensors)]

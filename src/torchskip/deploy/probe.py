@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from torchskip.deploy.capture import Capture, Inputs, capture
 from torchskip.deploy.model import Limits
+from torchskip.deploy.rehearse import rehearse
 from torchskip.deploy.sizes import Differs, generalise
 from torchskip.errors import FuseError
 
@@ -26,7 +27,10 @@ _SMALL_FAR = ((33, 65, 97),)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
-    """The passes seen, the first one rewritten for every size that they agree on."""
+    """The passes seen, the first one rewritten for every size that they agree on.
+
+    Those without values are left out.
+    """
 
     captures: tuple[tuple[str, Capture, Inputs], ...]
     limits: Limits
@@ -70,7 +74,10 @@ def look(model: nn.Module, given: Inputs, whole: Inputs) -> Sight:
         batch_free="batch size" in free,
         step=1 if "odd size" in free else 32 if "height and width" in free else 0,
     )
-    seen = [("the given input", base, given), *((p.name, p.seen, p.inputs) for p in used)]
+    valued = (
+        (p.name, p.seen, p.inputs) for p in used if not any(r.is_meta for r in p.seen.results)
+    )
+    seen = [("the given input", base, given), *valued]
     return Sight(tuple(seen), limits, (*notes, limits.describe()))
 
 
@@ -91,8 +98,12 @@ def _probes(
         found.extend(() if probe is None else (probe,))
         return probe is not None
 
-    if whole is not given and not look_at("the whole example", batch, [whole], notes):
-        return found  # one sample does not stand for the batch
+    if whole is not given:
+        rehearsed = _rehearsed(base, model, whole, batch)
+        if rehearsed is not None:
+            found.append(rehearsed)
+        elif not look_at("the whole example", batch, [whole], notes):
+            return found  # one sample does not stand for the batch
     # All at once, if that will do: an odd size tells floors and ceilings from exact parts.
     odd_why: list[str] = []
     if spatial and batches:
@@ -139,6 +150,18 @@ def _first(
     if why is not None:
         notes.append(why)
     return None
+
+
+def _rehearsed(
+    base: Capture, model: nn.Module, whole: Inputs, frees: frozenset[str]
+) -> _Probe | None:
+    """Return the pass over `whole` without values, if that can be had and pairs with `base`."""
+    try:
+        seen = rehearse(model, whole)
+        generalise([base, seen], dry=True)
+    except Exception:  # whatever a model does on meta tensors: then it runs for real
+        return None
+    return _Probe("the whole example", frees, seen, whole)
 
 
 def _choices(probes: list[_Probe]) -> Iterator[list[_Probe]]:
