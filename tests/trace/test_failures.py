@@ -1,5 +1,7 @@
 """A forward that raises yields what ran before it, the failing call and the real message."""
 
+import warnings
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -153,3 +155,17 @@ def test_deep_recursion():
         return run(m, x)
 
     assert trace(Broken(run), torch.zeros(1, 3, 8, 8)).failure.error == "RecursionError"
+
+
+def test_a_warning_that_counts_as_an_error_is_none():
+    def forward(m, x):
+        warnings.warn("None of the inputs have requires_grad=True", stacklevel=1)
+        return x + 1
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        graph = trace(Broken(forward), torch.zeros(1, 3, 8, 8))
+        assert (graph.failure, graph.attempts) == (None, ())
+        assert graph.values[graph.inputs[0]].requires_grad
+        with pytest.raises(UserWarning):  # the caller's filters are as they were
+            warnings.warn("again", stacklevel=1)

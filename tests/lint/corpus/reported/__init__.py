@@ -5,6 +5,15 @@ from . import (
     again,
     again_streams,
     dropped,
+    fifth_classifiers_coded,
+    fifth_classifiers_drops,
+    fifth_classifiers_gradients,
+    fifth_classifiers_layers,
+    fifth_classifiers_meant,
+    fifth_classifiers_shapes,
+    fifth_classifiers_sizes,
+    fifth_classifiers_streams,
+    fifth_classifiers_sums,
     fourth_images,
     fourth_joins,
     fourth_levels,
@@ -38,6 +47,13 @@ CASES: tuple[Case, ...] = (
     *fourth_levels.CASES,
     *fourth_series.CASES,
     *fourth_tokens.CASES,
+    *fifth_classifiers_drops.CASES,
+    *fifth_classifiers_gradients.CASES,
+    *fifth_classifiers_layers.CASES,
+    *fifth_classifiers_shapes.CASES,
+    *fifth_classifiers_sizes.CASES,
+    *fifth_classifiers_streams.CASES,
+    *fifth_classifiers_sums.CASES,
 )
 CLEAN: tuple[Clean, ...] = (
     *meant.CLEAN,
@@ -46,6 +62,8 @@ CLEAN: tuple[Clean, ...] = (
     *again_streams.CLEAN,
     *third.CLEAN,
     *fourth_meant.CLEAN,
+    *fifth_classifiers_meant.CLEAN,
+    *fifth_classifiers_coded.CLEAN,
 )
 
 __all__ = ["CASES", "CLEAN"]
