@@ -21,6 +21,12 @@ def _stage(m: Any, x: torch.Tensor) -> torch.Tensor:
     return y
 
 
+def _narrowed_stage(m: Any, x: torch.Tensor) -> torch.Tensor:
+    y = x.clone()
+    y.narrow(0, 0, 1).narrow(1, 0, 4).copy_(m.f(x.narrow(0, 0, 1).narrow(1, 0, 4)))
+    return y
+
+
 def _assigned(m: Any, x: torch.Tensor) -> torch.Tensor:
     y = x.new_zeros(1, 16, 16, 16)
     y[:, :8] = x
@@ -375,6 +381,7 @@ _CASES: list[Case] = [
         ["identity"],
     ),
     ("slice assignment", lambda: net(_stage, **_HALF), ["split-concat"]),
+    ("slice of a whole slice", lambda: net(_narrowed_stage, **_HALF), ["split-concat"]),
     ("concatenation by assignment", lambda: net(_assigned, g=conv(16)), ["concat"]),
     ("parallel by assignment", lambda: net(_assigned_parallel, h=conv(16)), []),
     ("sum into a slice", lambda: net(_add_to_slice), ["identity"]),

@@ -32,20 +32,21 @@ class Resample(nn.Module):
     ) -> None:
         super().__init__()
         self.geometry = tuple(geometry)
+        self._steps = tuple(_integers(g) for g in self.geometry)
         self.sizes = None if sizes is None else tuple(sizes)
 
     def forward(self, x: Tensor, size: Sequence[int] | None = None) -> Tensor:
         """Resample ``x`` to ``size``, or to the size that the size rules say."""
         count = len(self.geometry)
         layout = _channels_last(x)
-        for axis, geometry in enumerate(self.geometry):
+        for axis, steps in enumerate(self._steps):
             n = x.shape[axis - count]
             if size is not None:
                 m = size[axis]
             else:
                 assert self.sizes is not None  # noqa: S101  (one of the two, by construction)
                 m = self.sizes[axis](n)
-            x = _along(x, axis - count, n, m, geometry)
+            x = _along(x, axis - count, n, m, *steps)
         return x if layout is None else x.contiguous(memory_format=layout)
 
     def extra_repr(self) -> str:
@@ -61,10 +62,14 @@ def _channels_last(x: Tensor) -> torch.memory_format | None:
     return layout
 
 
-def _along(x: Tensor, dim: int, n: int, m: int, geometry: Geometry) -> Tensor:
+def _integers(geometry: Geometry) -> tuple[int, int, int]:
+    """Stride and centre over one denominator: compilers do not follow fractions."""
     stride, centre = geometry.stride, geometry.centre
     scale = stride.denominator * centre.denominator
-    step, start = int(stride * scale), int(centre * scale)
+    return int(stride * scale), int(centre * scale), scale
+
+
+def _along(x: Tensor, dim: int, n: int, m: int, step: int, start: int, scale: int) -> Tensor:
     position = torch.arange(m, device=x.device) * step + start
     below = torch.div(position, scale, rounding_mode="floor")
     if scale == 1:

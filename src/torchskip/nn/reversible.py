@@ -66,7 +66,7 @@ class Reversible(nn.Module):
                 "  mend: give an even number of channels on axis 1"
             )
         parameters = [p for p in self.parameters() if p.requires_grad]
-        differentiable = torch.is_grad_enabled() and (x.requires_grad or bool(parameters))
+        differentiable = torch.is_grad_enabled() and (x.requires_grad or len(parameters) > 0)
         if not differentiable or torch.compiler.is_compiling():
             return self.plain(x)
         y: Tensor = _Function.apply(x, self, *parameters)  # type: ignore[no-untyped-call]

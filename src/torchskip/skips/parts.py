@@ -74,7 +74,10 @@ def _regions(flow: Flow, split: int, arm: int) -> set[Region | None]:
         node = flow.graph.nodes[n]
         for place, v in enumerate(node.outputs):
             if flow.signal[arm] >> v & 1:
-                found.add(_region(flow, node, place))
+                region = _region(flow, node, place)
+                # PyTorch 2.6 takes `x[:, :2]` as a slice of the whole batch, then of channels.
+                whole = region and flow.graph.values[v].shape == flow.graph.values[split].shape
+                found |= _regions(flow, v, arm) if whole else {region}
     return found
 
 

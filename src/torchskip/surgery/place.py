@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from inspect import unwrap
 from itertools import islice
 from types import CodeType, FrameType
 from typing import Any
@@ -26,7 +27,6 @@ code are numbered anew by every copy.
 """
 
 _MODULE_CALL = nn.Module._call_impl.__code__
-_FUNCTION_APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 # What stands between a call and the modes that see it.
 _BETWEEN = frozenset(
     os.path.join(os.path.dirname(__file__), name)
@@ -55,10 +55,10 @@ def place() -> Place | None:
         code = frame.f_code
         if code is _MODULE_CALL:
             return Place(frame.f_locals["self"], tuple(spot), inside)
-        if code is _FUNCTION_APPLY:
-            inside = inside or "a torch.autograd.Function, whose backward is written by hand"
-        elif code.co_filename == checkpoint.__file__:
+        if code.co_filename == checkpoint.__file__:
             inside = inside or "a checkpointed function, which runs again in the backward pass"
+        elif _by_hand(code):
+            inside = inside or "a torch.autograd.Function, whose backward is written by hand"
         elif code.co_filename == _MODULE_CALL.co_filename:
             pass  # one frame more where a module has hooks, another where torch.jit traces
         elif code.co_filename in _BETWEEN or code.co_name == "__torch_function__":
@@ -67,6 +67,22 @@ def place() -> Place | None:
             spot.append(_where(code, frame.f_lasti))
         frame = frame.f_back
     return None
+
+
+@lru_cache(4096)
+def _by_hand(code: CodeType) -> bool:
+    """Whether this is the forward of a `torch.autograd.Function`.
+
+    Not the frame of `Function.apply`: from PyTorch 2.15 on it is written in C and leaves none.
+    """
+    waiting: list[type] = [torch.autograd.Function]
+    while waiting:
+        function = waiting.pop()
+        waiting += type.__subclasses__(function)
+        forward: Any = vars(function).get("forward")
+        if getattr(unwrap(forward), "__code__", None) is code:
+            return True
+    return False
 
 
 @lru_cache(4096)

@@ -10,6 +10,7 @@ import torch
 from torchskip.trace.schema import Plan
 from torchskip.trace.standin import StandIns
 from torchskip.trace.values import Values
+from torchskip.trace.versions import set_version
 
 __all__ = ["Redirect"]
 
@@ -62,13 +63,9 @@ class Redirect:
 
     def forget(self) -> None:
         """Give the user's tensors back the versions that autograd counts."""
-        tensors, versions = [], []
         for tensor, version in self._versions.values():
             if tensor._version != version:
-                tensors.append(tensor)
-                versions.append(version)
-        if tensors:
-            torch._C._autograd._unsafe_set_version_counter(tuple(tensors), tuple(versions))
+                set_version(tensor, version)
 
     def _stand_in(self, tensor: torch.Tensor, share: bool) -> torch.Tensor:
         other = self._stand_ins.plain(tensor)
