@@ -3,7 +3,7 @@
 import pytest
 import torch
 from corpus import CASES, CLEAN, gradient_designs, lookalikes, training
-from corpus.reported import fourth_meant
+from corpus.reported import fifth_sequences_meant, fifth_sequences_published, fourth_meant
 
 from torchskip.lint.check import check
 
@@ -32,7 +32,14 @@ def test_a_correct_model_has_no_error(clean):
 
 @pytest.mark.parametrize(
     "clean",
-    [*gradient_designs.CLEAN, *lookalikes.CLEAN, *training.CLEAN, *fourth_meant.CLEAN],
+    [
+        *gradient_designs.CLEAN,
+        *lookalikes.CLEAN,
+        *training.CLEAN,
+        *fourth_meant.CLEAN,
+        *fifth_sequences_meant.CLEAN,
+        *fifth_sequences_published.CLEAN,
+    ],
     ids=lambda c: c.name,
 )
 def test_what_is_meant_has_no_warning(clean):

@@ -14,6 +14,15 @@ from . import (
     fifth_classifiers_sizes,
     fifth_classifiers_streams,
     fifth_classifiers_sums,
+    fifth_sequences,
+    fifth_sequences_layers,
+    fifth_sequences_meant,
+    fifth_sequences_published,
+    fifth_sequences_series,
+    fifth_sequences_space,
+    fifth_sequences_states,
+    fifth_sequences_tokens,
+    fifth_sequences_voices,
     fourth_images,
     fourth_joins,
     fourth_levels,
@@ -54,6 +63,13 @@ CASES: tuple[Case, ...] = (
     *fifth_classifiers_sizes.CASES,
     *fifth_classifiers_streams.CASES,
     *fifth_classifiers_sums.CASES,
+    *fifth_sequences.CASES,
+    *fifth_sequences_layers.CASES,
+    *fifth_sequences_series.CASES,
+    *fifth_sequences_space.CASES,
+    *fifth_sequences_states.CASES,
+    *fifth_sequences_tokens.CASES,
+    *fifth_sequences_voices.CASES,
 )
 CLEAN: tuple[Clean, ...] = (
     *meant.CLEAN,
@@ -64,6 +80,8 @@ CLEAN: tuple[Clean, ...] = (
     *fourth_meant.CLEAN,
     *fifth_classifiers_meant.CLEAN,
     *fifth_classifiers_coded.CLEAN,
+    *fifth_sequences_meant.CLEAN,
+    *fifth_sequences_published.CLEAN,
 )
 
 __all__ = ["CASES", "CLEAN"]
