@@ -3,7 +3,12 @@
 import pytest
 import torch
 from corpus import CASES, CLEAN, gradient_designs, lookalikes, training
-from corpus.reported import fifth_sequences_meant, fifth_sequences_published, fourth_meant
+from corpus.reported import (
+    fifth_dense_kin,
+    fifth_sequences_meant,
+    fifth_sequences_published,
+    fourth_meant,
+)
 
 from torchskip.lint.check import check
 
@@ -39,6 +44,7 @@ def test_a_correct_model_has_no_error(clean):
         *fourth_meant.CLEAN,
         *fifth_sequences_meant.CLEAN,
         *fifth_sequences_published.CLEAN,
+        *fifth_dense_kin.CLEAN,
     ],
     ids=lambda c: c.name,
 )

@@ -35,6 +35,7 @@ def findings(model, *shape):
         (seq(c2(), Net(lambda s, x: drop_path(s.a(x), s.training), a=c2())), (2, 4, 8, 8)),
         (seq(c1(4, 8), StochasticDepth(), c1(8, 4)), (2, 4, 8)),
         (nested(seq(c2(4, 8, stride=2), nn.BatchNorm2d(8), StochasticDepth(), c2(8))), ()),
+        (Net(lambda s, x: (y := s.d(s.a(x))) + s.b(y), a=c2(), b=c2(), d=StochasticDepth()), ()),
     ],
 )
 def test_a_value_that_nothing_goes_around_is_not_dropped(model, shape):
@@ -48,6 +49,7 @@ def test_a_value_that_nothing_goes_around_is_not_dropped(model, shape):
         Net(lambda s, x: x + drop_path(s.a(x), s.training), a=c2()),
         Net(lambda s, x: s.b(torch.cat([x, drop_path(s.a(x), s.training)], 1)), a=c2(), b=c2(8)),
         Net(lambda s, x: x + s.b(drop_path(s.a(x), s.training)), a=c2(), b=c2()),
+        Net(lambda s, x: s.b(x) + drop_path(s.a(x), s.training), a=c2(), b=c2()),
         Net(lambda s, x: s.d(s.a(x).mean((2, 3))), a=c2(4, 1), d=nn.Dropout(0.5)),
     ],
 )

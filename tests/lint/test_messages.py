@@ -127,7 +127,7 @@ def test_a_size_that_does_not_fit():
     assert [m.text for m in finding.mends] == [
         "resize the branch to the shortcut: `F.interpolate(x, size=skip.shape[2:])` gives (9, 9) "
         "here",
-        "or pad the input to multiples of 2 and crop the output back",
+        "pad the input to multiples of 2 and crop the output back",
     ]
 
 

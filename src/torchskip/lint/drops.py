@@ -18,6 +18,7 @@ __all__ = [
     "Drop",
     "after_sum",
     "bypassed",
+    "carried",
     "drops",
     "factor",
     "in_scope",
@@ -111,6 +112,16 @@ def bypassed(flow: Flow, drop: Drop) -> bool:
         if node.index != drop.node.index and reached.intersection(node.inputs):
             reached.update(node.outputs)
     return not reached.isdisjoint(flow.graph.outputs)
+
+
+def carried(run: Pass, drop: Drop) -> bool:
+    """Whether a skip connection, other than those of the whole network, goes around the mask."""
+    return any(
+        drop.node.index in {n.index for n in run.flow.nodes_between(skip.split, arm.values[-1])}
+        for skip in run.skips
+        if skip.live and skip.kind != "long"
+        for arm in skip.arms
+    )
 
 
 def factor(flow: Flow, value: int) -> float | None:

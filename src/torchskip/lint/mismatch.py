@@ -59,19 +59,14 @@ class Mismatch:
     @property
     def ways(self) -> tuple[Way, ...]:
         """Both arms step by step, each with the step after which it no longer meets."""
-        found = []
-        for value in self.join.values:
-            other = self.branch if value == self.shortcut else self.shortcut
-            steps = way(self.flow, self.roles[value], self.starts[value], value)
-            found.append(
-                Way(
-                    steps.role,
-                    steps.start,
-                    steps.steps,
-                    self._parts(steps, self.flow.value(other).shape),
-                )
-            )
-        return tuple(sorted(found, key=lambda w: w.role))
+        return tuple(sorted(map(self._way, self.join.values), key=lambda w: w.role))
+
+    def _way(self, value: int) -> Way:
+        """One arm step by step."""
+        other = self.branch if value == self.shortcut else self.shortcut
+        steps = way(self.flow, self.roles[value], self.starts[value], value)
+        parts = self._parts(steps, self.flow.value(other).shape)
+        return Way(steps.role, steps.start, steps.steps, parts)
 
     def _parts(self, way_: Way, target: tuple[int, ...]) -> int | None:
         """Index of the first step from which on the arm differs from where it should arrive.
@@ -112,7 +107,7 @@ class Mismatch:
         if self.split is None:
             starts = (self.flow.value(self.starts[v]).shape for v in (self.branch, self.shortcut))
             return text + "; they come from the inputs {} and {}".format(*map(shape, starts))
-        for found in self.ways:
+        for found in map(self._way, (self.branch, self.shortcut)):
             if found.parts is not None:
                 step = found.steps[found.parts]
                 before = found.steps[found.parts - 1].shape if found.parts else found.start

@@ -2,10 +2,11 @@
 
 ## What it does
 Looks through every sum, and through sums of sums, for a value that occurs more than once:
-`x + x`, or `(x + f(x)) + x`; and for concatenations of a value with itself. A part of a sum that
-holds the value already, `x + 0.5 * (x + f(x))`, is a warning, and so is a value added to a part of
-itself, `y + 0.2 * y`. The mean of residual blocks side by side is none, and neither is the sum of
-the results of all blocks before, each of which is read elsewhere too.
+`x + x`, or `(x + f(x)) + x`; and for concatenations of a value with itself, alone or beside others,
+also where it is cut out of a concatenation that holds it. A part of a sum that holds the value
+already, `x + 0.5 * (x + f(x))`, is a warning, and so is a value added to a part of itself,
+`y + 0.2 * y`. The mean of residual blocks side by side is none, and neither is the sum of the
+results of all blocks before, each of which is read elsewhere too.
 
 ## Why is this bad
 `x + x` is `2 * x`: no branch takes part, so there is no skip connection. It is the usual slip of
@@ -26,7 +27,8 @@ If doubling is meant, write it: `2 * x`.
 
 ## References
 kyegomez/BitNet#32; werner-duvaud/muzero-general#89; yakhyo/darknet-pytorch#2; He et al.,
-*Identity Mappings in Deep Residual Networks*, 2016, section 3.1 (a scaled identity).
+*Identity Mappings in Deep Residual Networks*, 2016, section 3.1 (a scaled identity);
+MarcoForte/FBA_Matting#42 (a concatenation).
 """
 
 from __future__ import annotations
@@ -38,13 +40,12 @@ from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
-from torchskip.lint.ops import ADDS, CONCATS, FORMS, is_layer, name
+from torchskip.lint.ops import ADDS, CONCATS, name
+from torchskip.lint.repeats import computed, form, repeated
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import shape, times
 
 RULE = Rule("TS106", "added-twice", "error", __doc__)
-# `a + a.mT` symmetrises: a square transpose keeps the shape and moves the numbers.
-_KEEP = FORMS - {"permute", "transpose", "t", "as_strided"}
 _MOST = 64  # sums looked through: blocks of a stream that could hold one shortcut twice
 
 
@@ -72,7 +73,7 @@ def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
     size = shape(flow.value(value).shape)
     direct = _terms_of(flow, node)
     every = "both" if len(direct) == 2 else "all"
-    if len({_form(flow, v) for v in direct}) == 1:
+    if len({form(flow, v) for v in direct}) == 1:
         yield RULE.at(
             node,
             f"a value is added to itself: {every} operands are the same {size}, the result is "
@@ -80,16 +81,12 @@ def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
             mends=(Mend("add the value saved before the branch, or write `2 * x`"),),
         )
         return
-    bare = any(_form(flow, v) in _operands(flow, w) for v in direct for w in direct)
+    bare = any(form(flow, v) in _operands(flow, w) for v in direct for w in direct)
     if not bare and _averaged(flow, node):
         return
-    near = bare and any(value in _operands(flow, v) for v in direct)
-    same_call = all(
-        (run.graph.nodes[i].module, run.graph.nodes[i].call) == (node.module, node.call)
-        for i in sums
-    )
-    wrong = near and same_call
-    if not wrong and any(_read_beside(flow, node, v) for v in direct if _form(flow, v) != value):
+    holders = [flow.producer(form(flow, v)) for v in direct if value in _operands(flow, v)]
+    wrong = bare and any(n and (n.module, n.call) == (node.module, node.call) for n in holders)
+    if not wrong and any(_read_beside(flow, node, v) for v in direct if form(flow, v) != value):
         return
     yield RULE.at(
         node,
@@ -131,7 +128,7 @@ def _in_part(run: Pass, node: Node) -> Iterator[Finding]:
     """
     flow = run.flow
     for whole, part, factor in _parts(flow, node):
-        if factor > 0 and _form(flow, whole) in _operands(flow, part):
+        if factor > 0 and form(flow, whole) in _operands(flow, part):
             yield RULE.at(
                 node,
                 f"the same shortcut {shape(flow.value(whole).shape)} is added twice: {factor:g} of "
@@ -147,8 +144,8 @@ def _scaled(run: Pass, node: Node) -> Iterator[Finding]:
     """A computed value added to a part of itself: ``y * 0.2 + y``."""
     flow = run.flow
     for whole, part, factor in _parts(flow, node):
-        value = _form(flow, part)
-        if factor > 0 and _form(flow, whole) == value and _computed(run, value):
+        value = form(flow, part)
+        if factor > 0 and form(flow, whole) == value and computed(run, value):
             yield RULE.at(
                 node,
                 f"a value is added to a part of itself: both operands are the same "
@@ -158,11 +155,6 @@ def _scaled(run: Pass, node: Node) -> Iterator[Finding]:
                 mends=(Mend("add the value saved before the branch"),),
             )
             return
-
-
-def _computed(run: Pass, value: int) -> bool:
-    """Whether a layer made the value: an input is scaled as a preparation."""
-    return any(is_layer(n) for v in run.graph.inputs for n in run.flow.nodes_between(v, value))
 
 
 def _parts(flow: Flow, node: Node) -> Iterator[tuple[int, int, float]]:
@@ -175,7 +167,7 @@ def _parts(flow: Flow, node: Node) -> Iterator[tuple[int, int, float]]:
         yield one, other, float(alpha)
         return
     for whole, scaled in ((one, other), (other, one)):
-        maker = flow.producer(_form(flow, scaled))
+        maker = flow.producer(form(flow, scaled))
         factor = _factor(maker)
         if maker is not None and factor is not None:
             yield whole, maker.inputs[0], factor
@@ -197,11 +189,13 @@ def _doubled(run: Pass, node: Node) -> Iterator[Finding]:
     A grey image is repeated to three channels, and a shortcut to the branch's: both are meant.
     """
     flow = run.flow
-    values = {_form(flow, v) for v in node.inputs}
+    values = {form(flow, v) for v in node.inputs}
+    if len(values) > 1:
+        yield from _beside(run, node)
     if len(node.inputs) < 2 or len(values) > 1 or name(node) == "stack" or not node.outputs:
         return
     value = values.pop()
-    made = _computed(run, value)
+    made = computed(run, value)
     summed = any(name(n) in ADDS for n in flow.reads(node.outputs[0]))
     if not made or summed or node.argument("dim", 0) in {0, -len(flow.value(value).shape)}:
         return
@@ -214,9 +208,24 @@ def _doubled(run: Pass, node: Node) -> Iterator[Finding]:
     )
 
 
+def _beside(run: Pass, node: Node) -> Iterator[Finding]:
+    """A concatenation that holds one value more than once beside others."""
+    found = repeated(run, node)
+    if found is None:
+        return
+    value, count = found
+    yield RULE.at(
+        node,
+        f"the same {shape(run.flow.value(value).shape)} is concatenated {times(count)}: the "
+        f"{len(node.inputs)} operands hold {len(node.inputs) - count + 1} values",
+        severity="warning",
+        mends=(Mend("concatenate the value that was meant in its place, or drop it there"),),
+    )
+
+
 def _operands(flow: Flow, value: int) -> tuple[int, ...]:
-    maker = flow.producer(_form(flow, value))
-    return tuple(_form(flow, v) for v in _terms_of(flow, maker)) if maker else ()
+    maker = flow.producer(form(flow, value))
+    return tuple(form(flow, v) for v in _terms_of(flow, maker)) if maker else ()
 
 
 def _terms_of(flow: Flow, node: Node) -> tuple[int, ...]:
@@ -238,16 +247,6 @@ def _terms_of(flow: Flow, node: Node) -> tuple[int, ...]:
     return maker.inputs if isinstance(axis, int) and summed == [axis % rank] else ()
 
 
-def _form(flow: Flow, value: int) -> int:
-    """The value itself, behind what neither moves a number nor changes the shape."""
-    while (node := flow.producer(value)) and name(node) in _KEEP and len(node.inputs) == 1:
-        before = node.inputs[0]
-        if flow.value(before).shape != flow.value(value).shape:
-            break
-        value = before
-    return value
-
-
 def _terms(flow: Flow, node: Node) -> tuple[Counter[int], set[int]]:
     """What a sum adds up, through the nearest sums that feed it, and the indices of those sums.
 
@@ -258,7 +257,7 @@ def _terms(flow: Flow, node: Node) -> tuple[Counter[int], set[int]]:
     sums: set[int] = {node.index}
     todo = deque(_terms_of(flow, node))
     while todo:
-        value = _form(flow, todo.popleft())
+        value = form(flow, todo.popleft())
         maker = flow.producer(value)
         parts = _terms_of(flow, maker) if maker is not None and len(sums) <= _MOST else ()
         if maker is not None and parts:

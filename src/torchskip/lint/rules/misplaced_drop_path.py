@@ -41,6 +41,7 @@ from torchskip.lint.drops import (
     Drop,
     after_sum,
     bypassed,
+    carried,
     drops,
     factor,
     in_scope,
@@ -118,6 +119,15 @@ def _row(
             source=_made(flow, drop.start),
             mends=(_BRANCH,),
         )
+    elif (not join or join.split == drop.end) and _uncarried(evidence.train, drop):
+        yield RULE.at(
+            node,
+            f"the stochastic depth drops {shape(full)}, which nothing goes around: a dropped "
+            "sample goes on as zeros",
+            source=_made(flow, drop.start),
+            severity="warning",
+            mends=(Mend("drop where there is a shortcut alone: `x + self.drop_path(branch)`"),),
+        )
     elif join and is_shortcut(flow, join, drop) and undropped(flow, join, drop, found):
         yield RULE.at(
             node,
@@ -127,15 +137,11 @@ def _row(
         )
     elif join and (draws := evidence.numbers.drawn(drop.place, len(full), True)):
         yield from _scale(evidence, join, drop, draws)
-    elif join is None and in_scope(node) and not bypassed(flow, drop):
-        yield RULE.at(
-            node,
-            f"the stochastic depth drops {shape(full)}, which nothing goes around: a dropped "
-            "sample goes on as zeros",
-            source=_made(flow, drop.start),
-            severity="warning",
-            mends=(Mend("drop where there is a shortcut alone: `x + self.drop_path(branch)`"),),
-        )
+
+
+def _uncarried(run: Pass, drop: Drop) -> bool:
+    """Whether nothing carries a dropped sample on: no shortcut, and no way to an output."""
+    return in_scope(drop.node) and not (bypassed(run.flow, drop) and carried(run, drop))
 
 
 def _scale(evidence: Evidence, join: Join, drop: Drop, draws: Draws) -> Iterator[Finding]:
@@ -239,18 +245,36 @@ def _idle(evidence: Evidence) -> Iterator[Finding]:
             continue
         chance = _chance(module)
         if chance and DROP_PATH.search(module.type):
+            other = _instead(evidence, module)
+            why = f"{other!r} runs in its place" if other else "the branch is never dropped"
+            whose = "its" if other else "the"
             yield RULE.at(
                 None,
-                f"{path!r} ({module.type} of {chance:g}) never runs: the branch is never dropped",
+                f"{path!r} ({module.type} of {chance:g}) never runs: {why}",
                 severity="warning",
                 module=path,
                 source=evidence.modules[above].source,
-                mends=(Mend(f"call it on the branch, before the join: `{_call(path)}`"),),
+                mends=(Mend(f"call it on {whose} branch, before the join: `{_call(path)}`"),),
             )
 
 
 def _call(path: str) -> str:
     return f"self.{path.rpartition('.')[2]}(branch)"
+
+
+def _instead(evidence: Evidence, module: Module) -> str | None:
+    """The module beside it, of its type, that training calls more often than their parent."""
+    above = module.path.rpartition(".")[0]
+    trained = {m.path: m for m in evidence.train.graph.modules}
+    return next(
+        (
+            m.path
+            for m in trained.values()
+            if (m.path.rpartition(".")[0], m.type) == (above, module.type)
+            and m.calls > trained[above].calls
+        ),
+        None,
+    )
 
 
 def _chance(module: Module) -> float | None:

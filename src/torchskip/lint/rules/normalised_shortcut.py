@@ -4,7 +4,8 @@
 Reports residual blocks that begin by normalising their input and start branch *and* shortcut from
 the normalised value, blocks that do so between a pre-normalised first half and their second half,
 and runs of blocks that normalise and activate before the split. A module that writes a
-normalisation out by hand (RMSNorm) counts as one.
+normalisation out by hand (RMSNorm) counts as one, and so does a normalisation that a condition
+scales and shifts (AdaLN, FiLM).
 
 ## Why is this bad
 A pre-normalisation block computes `x + f(norm(x))`: the stream itself is never normalised, so the
@@ -32,6 +33,7 @@ Normalization in the Transformer Architecture*, 2020.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 from torchskip.graph import Node, SkipPath
 from torchskip.lint.evidence import Evidence, Pass
@@ -57,7 +59,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         join = run.graph.nodes[skip.join]
         value = _bare(run.flow, skip.split)
         behind = _bare(run.flow, _before_activation(run.flow, value))
-        norm = run.flow.producer(behind)
+        norm = run.flow.producer(_before_modulation(run.flow, norms, behind))
         entry = norms.entry(norm)
         if norm is None or entry is None or not below(norm.module, join.module):
             continue
@@ -172,6 +174,21 @@ def _before_activation(flow: Flow, value: int) -> int:
     if maker is not None and name(maker) in ACTIVATIONS and len(maker.inputs) == 1:
         return maker.inputs[0]
     return value
+
+
+def _before_modulation(flow: Flow, norms: Norms, value: int) -> int:
+    """The normalised value behind the scale and shift that a condition gives: AdaLN, FiLM.
+
+    A condition is smaller than what it modulates. The value itself where no normalisation is met.
+    """
+    here = value
+    while (maker := flow.producer(_bare(flow, here))) and norms.end(maker) is None:
+        size = prod(flow.value(here).shape)
+        large = [v for v in maker.inputs if prod(flow.value(v).shape) == size]
+        if name(maker) not in {"add", "mul"} or len(large) != 1:
+            return value
+        here = large[0]
+    return value if maker is None else _bare(flow, here)
 
 
 def _bare(flow: Flow, value: int) -> int:

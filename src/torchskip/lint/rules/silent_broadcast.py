@@ -2,8 +2,9 @@
 
 ## What it does
 Compares the shapes of the two arms of every sum. Reports sums whose result has the batch twice
-(`(N,) + (N, 1)` is `(N, N)`), sums that stretch a shortcut without weights over its branch, and
-sums that stretch a one-channel arm over all channels.
+(`(N,) + (N, 1)` is `(N, N)`), sums that stretch a shortcut without weights over its branch,
+sums that stretch a one-channel arm over all channels, and parameters that hold a number for each
+sample of the example.
 
 ## Why is this bad
 Nothing fails: the numbers are of the wrong samples, or a map becomes one number per channel. With
@@ -115,6 +116,7 @@ def _judge(evidence: Evidence, run: Pass, join: Join) -> Iterator[Finding]:
         min(stretched) >= 2
         and not weighted
         and others
+        and _spread(flow.value(join.split).shape)
         and not _normalised(small_way)
         and not _put_back(flow, small, large)
     ):
@@ -135,7 +137,10 @@ def _only_this_batch(evidence: Evidence) -> Iterator[Finding]:
     if run is None or run.graph.failure is None or run.graph.failure.node is None:
         return
     node = run.graph.nodes[run.graph.failure.node]
-    if name(node) not in ADDS | PRODUCTS or len(set(node.inputs)) != 2:
+    if name(node) not in ADDS | PRODUCTS:
+        return
+    yield from _a_scale_each(evidence, run, node)
+    if len(set(node.inputs)) != 2:
         return
     what = "sum" if name(node) in ADDS else "product"
     a, b = (run.flow.value(v).shape for v in node.inputs)
@@ -153,6 +158,32 @@ def _series(nodes: tuple[Node, ...]) -> bool:
     layers = [c for n in nodes if is_layer(n) for c in n.constants if len(c.shape) > 1]
     moved = any(name(n) in {"permute", "transpose"} for n in nodes)
     return bool(layers) and not moved and all(len(c.shape) == 3 for c in layers)
+
+
+def _a_scale_each(evidence: Evidence, run: Pass, node: Node) -> Iterator[Finding]:
+    """A parameter with numbers for each sample of the example: others have none.
+
+    A learned position, one row for each token, holds features on its last axis.
+    """
+    if len(node.inputs) != 1 or len(node.constants) != 1 or not node.constants[0].name:
+        return
+    scale, value = node.constants[0], run.flow.value(node.inputs[0]).shape
+    first = evidence.eval.flow.value(evidence.eval.graph.inputs[0]).shape[0]
+    if len(scale.shape) != len(value) or len(value) < 3 or scale.shape[-1] != 1:
+        return
+    if scale.shape[0] == first != value[0]:
+        yield RULE.at(
+            node,
+            f"{scale.name!r} {shape(scale.shape)} holds a number for each of the example's {first} "
+            f"samples: another batch, {shape(value)}, fails, and one sample alone is stretched to "
+            f"{first}",
+            mends=(Mend(f"one for all samples: a parameter {shape((1, *scale.shape[1:]))}"),),
+        )
+
+
+def _spread(sizes: tuple[int, ...]) -> bool:
+    """Whether a value has positions: a condition is one vector, of which several parts are used."""
+    return any(size > 1 for size in sizes[2:])
 
 
 def _normalised(nodes: tuple[object, ...]) -> bool:

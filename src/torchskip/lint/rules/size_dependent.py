@@ -69,7 +69,6 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             _adapts(evidence.eval.flow, n) for v in found.join.values for n in found.between(v)
         )
         given = ", ".join(shape(s) for s in shapes)
-        skip = found.flow.value(found.shortcut).shape
         yield RULE.at(
             node,
             f"fits {_example(evidence)} and fails for {given}: {found.message}",
@@ -78,10 +77,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             mends=(
                 *_axes(found),
                 *_rounded(found),
-                Mend(
-                    "resize the branch to the shortcut: `F.interpolate(x, size=skip.shape[2:])`"
-                    f" gives {skip[2:]} here"
-                ),
+                *_resized(found),
                 _multiple(evidence, found),
             ),
         )
@@ -147,10 +143,11 @@ def _pads(run: Pass) -> bool:
 
 
 def _axes(found: Mismatch) -> tuple[Mend, ...]:
-    """What is said of an arm that padded more than one axis, where more than one differs."""
-    way = found.between(found.branch)
+    """What is said of a padding of more than one axis, where more than one differs."""
+    maker = None if found.split is None else found.flow.producer(found.split)
+    way = (*found.between(found.branch), *((maker,) if maker else ()))
     padded = any(name(n) in _PADS and len(_amounts(n)) > 2 for n in way)
-    if not padded or sum(axis >= 2 for axis in found.axes) < 2:
+    if not padded or sum(axis >= 1 for axis in found.axes) < 2:
         return ()
     return (Mend("`F.pad` takes the last axis first: `[left, right, top, bottom]`"),)
 
@@ -164,6 +161,15 @@ def _rounded(found: Mismatch) -> Iterator[Mend]:
         mend = round_up(arms[0], arms[1], start)
         if mend is not None:
             yield mend
+
+
+def _resized(found: Mismatch) -> tuple[Mend, ...]:
+    """A resize, where the branch has changed its size; slices of one value have not."""
+    skip = found.flow.value(found.shortcut).shape
+    if not any(is_layer(n) or role(n) in {"pool", "resize"} for n in found.between(found.branch)):
+        return ()
+    text = "resize the branch to the shortcut: `F.interpolate(x, size=skip.shape[2:])`"
+    return (Mend(f"{text} gives {skip[2:]} here"),)
 
 
 def _amounts(node: Node) -> tuple[object, ...]:
@@ -227,4 +233,4 @@ def _multiple(evidence: Evidence, found: Mismatch) -> Mend:
     factor = 1
     while sizes and len(whole) > 2 and min(sizes) * factor * 2 <= whole[2] + min(sizes):
         factor *= 2
-    return Mend(f"or pad the input to multiples of {factor} and crop the output back")
+    return Mend(f"pad the input to multiples of {factor} and crop the output back")

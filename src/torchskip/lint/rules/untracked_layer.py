@@ -3,8 +3,8 @@
 ## What it does
 Reports layers that the module tree does not hold: made in forward, so that two evaluation passes
 on one input differ, or kept in a plain list or dict with parameters that require a gradient.
-Reports plain tensors (attributes, or in a list) that scale an arm of a sum, or weigh in a layer
-although they require a gradient.
+Reports plain tensors (attributes, or in a list) that scale an arm of a sum, or that require a
+gradient and weigh in a layer or, whole or row by row, in a sum.
 
 ## Why is this bad
 The optimizer does not know their weights and `state_dict` does not hold them. `nn.Conv2d(...)`
@@ -36,9 +36,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchskip.graph import Node
-from torchskip.lint.evidence import Evidence
+from torchskip.lint.evidence import Evidence, Pass
+from torchskip.lint.facts import Loose
 from torchskip.lint.finding import Finding, Mend
-from torchskip.lint.ops import PRODUCTS, is_layer, name
+from torchskip.lint.ops import ADDS, PRODUCTS, is_layer, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, shape
 
@@ -102,29 +103,54 @@ def _tensors(evidence: Evidence) -> Iterator[Finding]:
     """Plain tensors that scale an arm, or that a layer uses although they should be trained."""
     arms = _arms(evidence)
     for loose in evidence.loose:
-        for node in evidence.eval.graph.nodes:
-            if node.module != loose.module:
-                continue
-            plain = [_thin(c.shape) for c in node.constants if not c.names]
-            if _thin(loose.shape) not in plain:
-                continue
-            scales = name(node) in PRODUCTS and node.index in arms
-            if (scales and (loose.shape or loose.requires_grad)) or (
-                is_layer(node) and loose.requires_grad
-            ):
-                what = "scales an arm of the sum" if scales else f"is the weight of {called(node)}"
-                yield RULE.at(
-                    node,
-                    f"{loose.name!r} {shape(loose.shape)} {what} and is a plain tensor, no "
-                    "parameter and no buffer: no optimizer trains it, `state_dict` does not hold "
-                    "it, `model.to(...)` leaves it behind",
-                    mends=(
-                        Mend(f"make it a parameter: `self.{loose.name} = nn.Parameter(...)`")
-                        if loose.name.isidentifier()
-                        else Mend("keep the tensors in an `nn.ParameterList` or `ParameterDict`"),
-                    ),
-                )
-                break
+        nodes = [n for n in evidence.eval.graph.nodes if n.module == loose.module]
+        # Of a tensor that is meant to be trained, the numbers of any sum are its scales.
+        sums = arms | _summands(evidence.eval, nodes) if loose.requires_grad else arms
+        scaled = [n for n in nodes if name(n) in PRODUCTS and n.index in sums]
+        layers = [n for n in nodes if is_layer(n)] if loose.requires_grad else []
+        node = _first(scaled, loose.shape) if loose.shape or loose.requires_grad else None
+        node, what = node or _each(scaled, loose), "scales an arm of the sum"
+        if node is None and (node := _first(layers, loose.shape)):
+            what = f"is the weight of {called(node)}"
+        if node is not None:
+            yield RULE.at(
+                node,
+                f"{loose.name!r} {shape(loose.shape)} {what} and is a plain tensor, no "
+                "parameter and no buffer: no optimizer trains it, `state_dict` does not hold "
+                "it, `model.to(...)` leaves it behind",
+                mends=(
+                    Mend(f"make it a parameter: `self.{loose.name} = nn.Parameter(...)`")
+                    if loose.name.isidentifier()
+                    else Mend("keep the tensors in an `nn.ParameterList` or `ParameterDict`"),
+                ),
+            )
+
+
+def _first(nodes: list[Node], sizes: tuple[int, ...]) -> Node | None:
+    """The first operation with a nameless tensor of this shape."""
+    return next((n for n in nodes if _thin(sizes) in _plain(n)), None)
+
+
+def _each(nodes: list[Node], loose: Loose) -> Node | None:
+    """The first of the operations that take the rows of a tensor to be trained, one each."""
+    if not loose.shape or not loose.requires_grad:
+        return None
+    rows = [n for n in nodes if _thin(loose.shape[1:]) in _plain(n)]
+    return rows[0] if len(rows) == loose.shape[0] else None
+
+
+def _plain(node: Node) -> list[tuple[int, ...]]:
+    """Shapes of the tensors that an operation takes and no parameter or buffer is behind."""
+    return [_thin(c.shape) for c in node.constants if not c.names]
+
+
+def _summands(run: Pass, nodes: list[Node]) -> set[int]:
+    """The operations among these whose result is added to something."""
+    return {
+        n.index
+        for n in nodes
+        if any(name(r) in ADDS and len(r.inputs) > 1 for v in n.outputs for r in run.flow.reads(v))
+    }
 
 
 def _thin(sizes: tuple[int, ...]) -> tuple[int, ...]:

@@ -5,7 +5,8 @@ Reports layers with parameters that never run, in evaluation or training, inside
 does run, where they could be the block's shortcut: they take the block's channels and give the
 channels of its result (or the channels of both arms of its sum, and give the sum's), or are named
 a shortcut. It is a warning where nothing but the neighbours tell: the other layers of the list
-run, or the layer of that name in an equal block does.
+run, or the layer of that name in an equal block does, or the joins beside a list of pointwise
+layers take arms of their channels as they are.
 
 ## Why is this bad
 Either the shortcut was forgotten in `forward`, and the block has none, or it was built although
@@ -32,6 +33,7 @@ documentation, *DistributedDataParallel*, `find_unused_parameters`.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from torchskip.lint.evidence import Evidence
@@ -45,7 +47,10 @@ from torchskip.lint.words import listed, plural, shape
 
 RULE = Rule("TS108", "unused-shortcut", "error", __doc__)
 _SCALE = re.compile(r"((layer|res|skip|branch)_?)?(scale|gamma|alpha|gain)(_?\d)?", re.I)
-_NAMED = re.compile(r"short_?cut|skip|down_?sample|identity|residual|^res$|_res$|^res_|proj", re.I)
+_BYPASSES = re.compile(r"short_?cut|skip|down_?sample|identity|residual|^res$|_res$|^res_", re.I)
+_NAMED = re.compile(rf"{_BYPASSES.pattern}|proj", re.I)
+_HEADS = re.compile(r"head|aux|class|pred|logit", re.I)
+_ENDS = re.compile(r"(^|_)(out|last|final)", re.I)  # `proj_out`, `to_out`
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -75,6 +80,9 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 "the arms are added",
                 "call it on their concatenation, or do not build it",
             )
+        elif joined and all(_ENDS.search(n) and not _BYPASSES.search(n) for n in names):
+            effect = "the branch is added without it"
+            mend = "call it on the branch before the addition, or do not build it"
         elif joined:
             effect = "its shortcut is the identity"
             mend = "call it on the input, or build it only where channels or size change"
@@ -138,34 +146,57 @@ def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
 
 
 def _lists(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
-    """Lists of layers named for the shortcuts of a forward's sums, none of which runs."""
-    modules, nodes = evidence.modules, evidence.eval.graph.nodes
-    called, runs = called_modules(evidence), running(evidence)
+    """Lists of pointwise layers that fit the arms of a forward's joins, none of which runs."""
+    modules, called, runs = evidence.modules, called_modules(evidence), running(evidence)
     for path in holding(evidence):
-        block, _, word = path.rpartition(".")
+        block = path.rpartition(".")[0]
         kind = modules[path].type if path in modules else ""
         if path in runs | named or block not in called or kind != "ModuleList":
             continue
         weights = weights_of(evidence, path)
-        sums = [n for n in nodes if n.module == block and name(n) in ADDS and len(n.inputs) == 2]
-        if not _NAMED.search(word) or not weights or not all(map(_pointwise, weights)):
+        if not weights or not all(map(_pointwise, weights)):
             continue
-        flow = evidence.eval.flow
-        ends = {
-            (flow.value(v).shape[1:2], flow.value(n.outputs[0]).shape[1:2])
-            for n in sums
-            for v in n.inputs
-        }
-        if all(((w[1],), (w[0],)) in ends for w in weights):
-            yield RULE.at(
-                None,
-                f"none of the {plural(len(weights), 'layer')} of {path!r} runs: the sums of "
-                f"{modules[block].type} add their shortcuts as they are",
-                severity="warning",
-                module=path,
-                source=modules[block].source,
-                mends=(Mend("call them where they belong, or do not build them"),),
-            )
+        if _named_for_sums(evidence, path, weights):
+            why = f"the sums of {modules[block].type} add their shortcuts as they are"
+        elif not _HEADS.search(path) and _keep_arms(evidence, block, weights):
+            why = f"{modules[block].type} joins arms of their channels as they are"
+        else:
+            continue
+        yield RULE.at(
+            None,
+            f"none of the {plural(len(weights), 'layer')} of {path!r} runs: {why}",
+            severity="warning",
+            module=path,
+            source=modules[block].source,
+            mends=(Mend("call them where they belong, or do not build them"),),
+        )
+
+
+def _named_for_sums(evidence: Evidence, path: str, weights: list[tuple[int, ...]]) -> bool:
+    """Whether layers named for shortcuts take an arm's channels to a sum's, each in a sum."""
+    flow = evidence.eval.flow
+    block, _, word = path.rpartition(".")
+    ends = {
+        (flow.value(v).shape[1:2], flow.value(n.outputs[0]).shape[1:2])
+        for n in flow.graph.nodes
+        if n.module == block and name(n) in ADDS and len(n.inputs) == 2 and n.outputs
+        for v in n.inputs
+    }
+    return bool(_NAMED.search(word)) and all(((w[1],), (w[0],)) in ends for w in weights)
+
+
+def _keep_arms(evidence: Evidence, block: str, weights: list[tuple[int, ...]]) -> bool:
+    """Whether several layers keep their channels, and joins of the block have an arm for each."""
+    flow = evidence.eval.flow
+    arms = Counter(
+        flow.value(v).shape[1]
+        for n in flow.graph.nodes
+        if n.module == block and name(n) in ADDS | CONCATS
+        for v in n.inputs
+        if len(flow.value(v).shape) > 2
+    )
+    kept = [w[0] for w in weights if w[0] == w[1]]
+    return len(kept) == len(weights) > 1 and not Counter(kept) - arms
 
 
 def _scales(evidence: Evidence) -> Iterator[Finding]:

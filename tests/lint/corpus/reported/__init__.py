@@ -14,6 +14,15 @@ from . import (
     fifth_classifiers_sizes,
     fifth_classifiers_streams,
     fifth_classifiers_sums,
+    fifth_dense_blocks,
+    fifth_dense_designs,
+    fifth_dense_diffusion,
+    fifth_dense_generate,
+    fifth_dense_kin,
+    fifth_dense_levels,
+    fifth_dense_meant,
+    fifth_dense_restore,
+    fifth_dense_unets,
     fifth_sequences,
     fifth_sequences_layers,
     fifth_sequences_meant,
@@ -70,6 +79,13 @@ CASES: tuple[Case, ...] = (
     *fifth_sequences_states.CASES,
     *fifth_sequences_tokens.CASES,
     *fifth_sequences_voices.CASES,
+    *fifth_dense_unets.CASES,
+    *fifth_dense_levels.CASES,
+    *fifth_dense_blocks.CASES,
+    *fifth_dense_restore.CASES,
+    *fifth_dense_diffusion.CASES,
+    *fifth_dense_generate.CASES,
+    *fifth_dense_kin.CASES,
 )
 CLEAN: tuple[Clean, ...] = (
     *meant.CLEAN,
@@ -82,6 +98,9 @@ CLEAN: tuple[Clean, ...] = (
     *fifth_classifiers_coded.CLEAN,
     *fifth_sequences_meant.CLEAN,
     *fifth_sequences_published.CLEAN,
+    *fifth_dense_meant.CLEAN,
+    *fifth_dense_designs.CLEAN,
+    *fifth_dense_kin.CLEAN,
 )
 
 __all__ = ["CASES", "CLEAN"]
