@@ -104,16 +104,16 @@ class Misfit(Batch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "hinted"),
-    [(["Batch"], True), (["Batch", "--input", "1,3,8,8"], False), (["Misfit"], False)],
+    ("arguments", "status"),
+    [(["Batch"], 2), (["Batch", "--input", "1,3,8,8"], 1), (["Misfit"], 1)],
 )
-def test_a_chosen_input_may_be_why_it_stops(arguments, hinted, tmp_path, capsys):
+def test_a_guess_that_fails_is_no_fault_of_the_models(arguments, status, tmp_path, capsys):
     path = tmp_path / "takes.py"
     path.write_text(TAKES)
-    assert main(["inspect", f"{path}:{arguments[0]}", *arguments[1:]]) == 1
+    assert main(["inspect", f"{path}:{arguments[0]}", *arguments[1:]]) == status
     told = capsys.readouterr()
-    assert "The forward pass stopped" in told.out
-    assert ("Batch: stopped, perhaps for its input, which was not given" in told.err) is hinted
+    assert ("The forward pass stopped" in told.out) is (status == 1)
+    assert ("Batch: its input is unknown: 1,3,32,32 (inf" in told.err) is (status == 2)
 
 
 @pytest.mark.parametrize(

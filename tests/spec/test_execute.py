@@ -68,3 +68,14 @@ def test_a_name_that_is_installed_stays_what_it_is(tmp_path):
     with pytest.raises(SpecError, match="attempted relative import with no known parent package"):
         load(f"{folder}/net.py:Net")
     assert sys.modules["torch"] is torch
+
+
+def test_a_package_that_names_itself(tmp_path):
+    """As from the folder that holds it, wherever that is."""
+    written(tmp_path / "repo" / "lib", __init__="", parts=PARTS)
+    folder = written(
+        tmp_path / "repo" / "lib" / "nets", __init__="", net=NET.format(parts="lib.parts")
+    )
+    (found,), _ = load(f"{folder}/net.py:Net")
+    assert type(found.model).__mro__[1].__module__ == "lib.parts"
+    assert str(tmp_path) not in "".join(sys.path)

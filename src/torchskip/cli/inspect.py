@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 if TYPE_CHECKING:
-    from torchskip.cli.subject import Subject
     from torchskip.inspection import Inspection
 
 __all__ = ["Inspect"]
@@ -49,12 +48,10 @@ class Inspect:
                 f"mend: {self.spec}:{found[0].name}"
             )
         failed = False
-        hints: list[str] = []
         for number, subject in enumerate(found):
             with redirect_stdout(sys.stderr):  # what a model prints is not our output
                 inspection = inspect(subject.model, *subject.example.tensors)
             failed |= inspection.graph.failure is not None
-            hints.append(_hint(subject, inspection))
             if self.format == "text" and self.out is None:
                 _print_tree(subject.headline, inspection)
                 continue
@@ -67,8 +64,6 @@ class Inspect:
             else:
                 text = inspection.to_svg()
             self._write(text, append=number > 0)
-        for hint in filter(None, hints):
-            print(hint, file=sys.stderr)
         for left in skipped:
             print(f"not inspected: {left.name}: {left.reason}", file=sys.stderr)
         return int(failed)
@@ -79,19 +74,6 @@ class Inspect:
             return
         with self.out.open("a" if append else "w", encoding="utf-8") as file:
             file.write(text)
-
-
-def _hint(subject: Subject, inspection: Inspection) -> str:
-    """Return how to give another input, where a chosen one may be why the pass stopped."""
-    failure = inspection.graph.failure
-    joins = {skip.join for skip in inspection.skips}
-    if failure is None or subject.example.reason == "given" or failure.node in joins:
-        return ""
-    return (
-        f"{subject.name}: stopped, perhaps for its input, which was not given; mend: --input "
-        "1,3,32,32 (two: '1,3,32,32 1,10'); a dictionary or a tuple in Python, as "
-        "torchskip.inspect(model, batch)"
-    )
 
 
 def _print_tree(headline: str, inspection: Inspection) -> None:

@@ -6,7 +6,6 @@ import ast
 import importlib
 import importlib.util
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import PathFinder, SourceFileLoader
@@ -14,17 +13,17 @@ from pathlib import Path
 from types import ModuleType
 
 from torchskip.errors import SpecError
-from torchskip.spec import zoo
-from torchskip.spec.script import without_training
+from torchskip.spec.script import leave_out_training
+from torchskip.spec.statements import run, why
 
-__all__ = ["execute", "why"]
+__all__ = ["execute"]
 
 
 def execute(path: Path) -> tuple[ModuleType, tuple[str, ...]]:
-    """Run a file as a module; keep what it defined even when a later line of it raises.
+    """Run a file as a module; keep what it defines even when a line of it raises.
 
-    A tutorial's file often ends by running the model that crashes: the classes above that line
-    are what the user wants explained. The second result says what was not run, and why.
+    A tutorial's file often ends by running the model that crashes: its classes are what the
+    user wants explained. The second result says what was not run, and why.
     """
     path = path.absolute()
     package, root = _package(path)
@@ -36,31 +35,23 @@ def execute(path: Path) -> tuple[ModuleType, tuple[str, ...]]:
     if spec is None:  # pragma: no cover - a loader is given
         raise SpecError(f"{str(path)!r} cannot be loaded as Python")
     module = importlib.util.module_from_spec(spec)
-    shorter = without_training(path)
-    left = (f"line {shorter[1]} trains: it and what follows is not run",) if shorter else ()
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError) as error:
+        line = f"line {error.lineno}: " if isinstance(error, SyntaxError) else ""
+        return module, (f"stopped while loading: {line}{why(error)}",)
+    trains = leave_out_training(tree)
+    left = () if trains is None else (f"line {trains} trains: it and what follows is not run",)
     with _importing(root, path.parent.resolve()), _as_script(path):
         if package:
             _parents(package, root)
         before = sys.modules.get(name)
         sys.modules[name] = module  # dataclasses and pickling look their module up
         try:
-            if shorter is None:
-                loader.exec_module(module)
-            else:
-                exec(compile(shorter[0], str(path), "exec"), vars(module))  # noqa: S102
-        except (Exception, SystemExit) as error:
-            if zoo.declare_missing_operators(error):
-                return execute(path)
-            return module, (f"stopped while loading: {_where(error, path)}{why(error)}", *left)
+            return module, (*run(tree, path, vars(module)), *left)
         finally:
             if before is not None:
                 sys.modules[name] = before
-    return module, left
-
-
-def why(error: BaseException) -> str:
-    """An error as one line."""
-    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def _package(path: Path) -> tuple[str, Path]:
@@ -113,14 +104,21 @@ def _parents(package: str, root: Path) -> None:
 
 @contextmanager
 def _importing(*folders: Path) -> Iterator[None]:
-    """Inside, imports look into the folders first."""
-    added = [str(folder.resolve()) for folder in folders]
-    sys.path[:0] = added
+    """Inside, imports look into the folders first, and at last from where a user may run it.
+
+    That is here, or above the package that the file lies in.
+    """
+    first = [str(folder.resolve()) for folder in folders]
+    above = folders[-1]
+    while (above / "__init__.py").is_file():
+        above = above.parent
+    last = [str(folder) for folder in (Path.cwd(), above, above.parent)]
+    before = list(sys.path)
+    sys.path[:] = [*first, *before, *last]
     try:
         yield
     finally:
-        for folder in added:
-            sys.path.remove(folder)
+        sys.path[:] = before
 
 
 @contextmanager
@@ -131,11 +129,3 @@ def _as_script(path: Path) -> Iterator[None]:
         yield
     finally:
         sys.argv = ours
-
-
-def _where(error: BaseException, path: Path) -> str:
-    if isinstance(error, SyntaxError):
-        return f"line {error.lineno}: "
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [f.lineno for f in frames if f.filename == str(path)]
-    return f"line {lines[0]}: " if lines else ""

@@ -23,20 +23,27 @@ from torch import nn
 
 from torchskip.errors import SpecError
 from torchskip.spec import zoo
-from torchskip.spec.execute import execute, why
+from torchskip.spec.execute import execute
+from torchskip.spec.makers import makers, needed
+from torchskip.spec.statements import why
+from torchskip.spec.written import Making, Written, read
 
 __all__ = ["Loaded", "Skipped", "load"]
-
-_REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """A model that a SPEC led to; `file` is its source where the SPEC named a file."""
+    """A model that a SPEC led to; `file` is its source where the SPEC named a file.
+
+    `making` is the file's own call that made it, where its class alone would not do; `written`
+    is what the file writes out of inputs.
+    """
 
     name: str
     model: nn.Module
     file: Path | None = None
+    making: Making | None = None
+    written: Written | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,55 +108,75 @@ def _from_file(path: Path, attribute: str) -> tuple[tuple[Loaded, ...], tuple[Sk
     if not path.is_file():
         raise SpecError(f"there is no file {str(path)!r}")
     module, failure = execute(path)
+    written = read(path, vars(module))
     if attribute:
         try:
             made = _made(module, attribute, str(path), f"{path}:{attribute}")
         except SpecError as error:
             raise SpecError("; ".join([str(error), *failure])) from error
-        return (Loaded(attribute, made, path),), tuple(Skipped(str(path), f) for f in failure)
-    loaded: list[Loaded] = []
-    skipped = [Skipped(str(path), f) for f in failure]
-    for name, candidate in _candidates(module):
-        try:
-            loaded.append(Loaded(name, _construct(candidate, name), path))
-        except SpecError as error:
-            skipped.append(Skipped(name, str(error).replace("file.py:", f"{path}:")))
-    stopped = any(f.startswith("stopped") for f in failure)
-    if not loaded and stopped and not any(True for _ in _candidates(module)):
-        raise SpecError(f"{str(path)!r} {failure[0]}, before any model was defined")
+        one = Loaded(attribute, made, path, written=written)
+        return (one,), tuple(Skipped(str(path), f) for f in failure)
+    loaded, skipped = _all(module, path, written)
+    skipped = [*(Skipped(str(path), f) for f in failure), *skipped]
+    if not loaded and failure and not any(True for _ in _candidates(module)):
+        raise SpecError(f"{str(path)!r} {'; '.join(failure)}, before any model was defined")
     if not loaded:
         reasons = "".join(f"\n  {s.name}: {s.reason}" for s in skipped)
         raise SpecError(
             f"{str(path)!r} holds no torch.nn.Module that can be constructed without arguments"
             + (reasons or "; it defines none")
-            + _makers(module, path)
         )
     inside = {type(part).__name__ for one in loaded for part in one.model.modules()}
     return tuple(loaded), tuple(s for s in skipped if s.name not in inside)
 
 
-def _makers(module: ModuleType, path: Path) -> str:
-    """The file's functions without arguments that name one of its classes: they may make it."""
-    own = {
-        n: v
-        for n, v in list(vars(module).items())
-        if getattr(v, "__module__", "") == module.__name__
-    }
-    classes = [n for n, v in own.items() if isinstance(v, type) and issubclass(v, nn.Module)]
-    found = [
-        f"{path}:{name}"
-        for name, value in own.items()
-        if inspect.isfunction(value) and not _needs_arguments(value)
-        if any(f"{c}(" in _source(value) for c in classes)
-    ]
-    return f"\n  functions that may make it: {', '.join(found)}" if found else ""
+def _all(module: ModuleType, path: Path, written: Written) -> tuple[list[Loaded], list[Skipped]]:
+    """Everything of a file that can be made: its classes, else as the file itself makes them."""
+    loaded: list[Loaded] = []
+    skipped: list[Skipped] = []
+    candidates = list(_candidates(module))
+    objects = {type(candidate) for _, candidate in candidates}
+    for name, candidate in candidates:
+        makings = [making for making in written.makings if making.maker == name]
+        try:
+            if candidate in objects or not needed(candidate):
+                loaded.append(Loaded(name, _construct(candidate, name), path, written=written))
+            else:
+                loaded.append(_as_written(candidate, name, path, written, makings))
+        except SpecError as error:
+            skipped.append(Skipped(name, str(error).replace("file.py:", f"{path}:")))
+    found = {type(part) for one in loaded for part in one.model.modules()}
+    used = [*dict.fromkeys(making.maker for making in written.makings)]
+    used += [maker[0].__name__ for maker in makers(module)]
+    by_function = sorted(makers(module), key=lambda maker: used.index(maker[0].__name__))
+    for function, made, options in by_function:
+        name = function.__name__
+        if made in found:
+            continue
+        making = Making(name, (), options, function.__code__.co_firstlineno)
+        try:
+            one = Loaded(name, _construct(function, name, (), options), path, making, written)
+        except SpecError as error:
+            skipped.append(Skipped(name, str(error)))
+            continue
+        loaded.append(one)
+        found |= {type(part) for part in one.model.modules()}
+    return loaded, skipped
 
 
-def _source(function: object) -> str:
-    try:
-        return inspect.getsource(function)  # type: ignore[arg-type]
-    except (OSError, TypeError):
-        return ""
+def _as_written(
+    candidate: Any, name: str, path: Path, written: Written, makings: list[Making]
+) -> Loaded:
+    """A class that needs arguments, made by the first of the file's own calls that makes it."""
+    for making in makings:
+        try:
+            model = _construct(candidate, str(making), making.arguments, making.options)
+        except SpecError:
+            if making is makings[-1]:
+                raise
+        else:
+            return Loaded(name, model, path, making, written)
+    return Loaded(name, _construct(candidate, name), path, written=written)
 
 
 def _candidates(module: ModuleType) -> Iterator[tuple[str, object]]:
@@ -164,16 +191,8 @@ def _candidates(module: ModuleType) -> Iterator[tuple[str, object]]:
         model = isinstance(value, nn.Module) and not loss and not name.startswith("_")
         if model and id(value) not in seen:
             seen.add(id(value))
-            if type(value).__module__ != module.__name__ or _needs_arguments(type(value)):
+            if type(value).__module__ != module.__name__ or needed(type(value)):
                 yield name, value
-
-
-def _needs_arguments(factory: object) -> bool:
-    try:
-        signature = inspect.signature(factory)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
-    return any(p.default is p.empty and p.kind not in _REST for p in signature.parameters.values())
 
 
 def _made(module: ModuleType, attribute: str, place: str, name: str) -> nn.Module:
@@ -199,9 +218,7 @@ def _arguments(call: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 def _called(candidate: Any) -> str:
     """How a call with the arguments that it needs is written: ``UNet(n_channels=...)``."""
-    needed = inspect.signature(candidate).parameters.values()
-    names = [p.name for p in needed if p.default is p.empty and p.kind not in _REST]
-    return f"{candidate.__name__}({', '.join(f'{n}=...' for n in names)})"
+    return f"{candidate.__name__}({', '.join(f'{name}=...' for name in needed(candidate))})"
 
 
 def _construct(
@@ -216,10 +233,10 @@ def _construct(
         raise SpecError(
             f"{name!r} is neither a module nor callable, but of type {type(candidate).__name__}"
         )
-    if not arguments and not options and _needs_arguments(candidate):
-        needed = re.sub(r"<function (\S+) at 0x\w+>", r"\1", str(inspect.signature(candidate)))
+    if not arguments and not options and needed(candidate):
+        all_ = re.sub(r"<function (\S+) at 0x\w+>", r"\1", str(inspect.signature(candidate)))
         raise SpecError(
-            f"its constructor needs arguments {needed}; mend: give them, as "
+            f"its constructor needs arguments {all_}; mend: give them, as "
             f"'file.py:{_called(candidate)}', or name a function that makes it, as file.py:make"
         )
     try:

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
-__all__ = ["without_training"]
+__all__ = ["leave_out_training"]
 
 _TRAINS = frozenset({"backward", "trainer.fit", "model.fit", "learn.fit", "net.fit"})
 
 
-def without_training(path: Path) -> tuple[ast.Module, int] | None:
-    """The file's code up to the statement that trains, and its line; behind it definitions alone.
+def leave_out_training(tree: ast.Module) -> int | None:
+    """Cut a file at the statement that trains, and give its line; definitions behind it stay.
 
     What follows may save the weights, which were not trained. A statement of the file itself
     trains where it calls ``.backward()`` or ``trainer.fit()``, or a function of the file that
-    does. None where no statement does, or the file is no Python.
+    does. None where no statement does.
     """
-    try:
-        tree = ast.parse(path.read_bytes(), str(path))
-    except (SyntaxError, ValueError):
-        return None
     training = _functions(tree) | _TRAINS
     first = next((node for node in tree.body if _runs(node) and _calls(node) & training), None)
     if first is None:
         return None
     at = tree.body.index(first)
     tree.body = tree.body[:at] + [node for node in tree.body[at:] if not _runs(node)]
-    return tree, first.lineno
+    return first.lineno
 
 
 def _functions(tree: ast.Module) -> frozenset[str]:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from torchskip.errors import SpecError
-from torchskip.example import infer_example, parse_shapes
+from torchskip.example import Example, infer_example, parse_shapes
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,8 @@ from torchskip.example import infer_example, parse_shapes
         (nn.ConvTranspose2d(7, 3, 2, stride=2), "1,7,32,32"),
         (nn.Linear(12, 3), "1,12"),
         (nn.Embedding(10, 3), "1,16"),
+        (nn.LSTM(6, 4, batch_first=True), "1,16,6"),
+        (nn.TransformerEncoderLayer(8, 2, 16), "1,16,8"),
     ],
 )  # fmt: skip
 def test_the_first_layer_tells_the_shape(model, shapes):
@@ -124,14 +126,15 @@ def test_the_models_own_dtype():
     assert tensor.dtype is torch.float64
 
 
-def test_the_models_own_file_tells_the_shape(tmp_path):
-    path = tmp_path / "net.py"
-    path.write_text(
-        "mask = torch.ones(4, 4)\nother = torch.rand(1, 9, 48, 48)\n"
-        "x = torch.randn((2, 3, 48, 40))\n"
-    )
-    example = infer_example(nn.Conv2d(3, 3, 1), path)
-    assert (example.shapes, example.reason) == ("2,3,48,40", "from net.py line 3")
+def seen(*shape):
+    return Example((torch.rand(shape),), f"seen {shape}")
+
+
+def test_inputs_of_the_models_file_come_first():
+    meant, other = seen(2, 3, 48, 40), seen(1, 9, 48, 48)
+    assert infer_example(nn.Conv2d(3, 3, 1), (), (other, meant)).reason == meant.reason
+    assert infer_example(nn.Conv2d(3, 3, 1), (other, meant)).reason == meant.reason
+    assert infer_example(nn.Conv2d(3, 3, 1), (other,)).reason == other.reason  # it was meant
 
 
 def test_nothing_tells_the_shape():

@@ -1,0 +1,6 @@
+"""An example input for a model whose user gave none, and the reason it was chosen."""
+
+from torchskip.example.given import Example, parse_shapes
+from torchskip.example.infer import infer_example
+
+__all__ = ["Example", "infer_example", "parse_shapes"]
