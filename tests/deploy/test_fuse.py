@@ -1,6 +1,7 @@
 """Fusing: what becomes what, what is refused, and what a fused model is."""
 
 import copy
+import gc
 import pickle
 import sys
 
@@ -190,6 +191,14 @@ def test_the_proof_is_on_a_part_of_the_example_that_runs_at_once():
     net, x = nn.Conv2d(3, 8, 3).eval(), torch.randn(6, 3, 8, 8)
     checks = {check.inputs: check.shapes for check in fuse(net, x).report.checks}
     assert checks["the given input's first sample, among others"] == ((6, 3, 8, 8),)
+
+
+def test_the_garbage_collector_is_as_it_was():
+    before = gc.get_threshold()
+    fuse(nn.Conv2d(3, 4, 1).eval(), torch.randn(1, 3, 8, 8))
+    with pytest.raises(FuseError):
+        fuse(Draws(), torch.randn(1, 3, 8, 8))
+    assert gc.get_threshold() == before
 
 
 def test_large_batches_in_parts_are_the_same():

@@ -225,8 +225,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _refuse(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Stop before an operator that a replay could not repeat."""
         name = func._schema.name.rpartition("::")[2]
-        known = [t for _, t in leaves((args, kwargs)) if self._nodes.get(t) is not None]  # type: ignore[no-untyped-call]
-        if name in _READS and known:
+        if name in _READS and any(t in self._nodes for _, t in leaves((args, kwargs))):
             raise FuseError(
                 f"cannot fuse {self._where}: its Python reads a value ({name}) that may decide "
                 "what runs\n  mend: keep values in tensors (torch.where), or fuse the parts "

@@ -73,7 +73,10 @@ class Program:
 
     def tidy(self) -> None:
         """Drop what nothing reads."""
-        self.graph.eliminate_dead_code()
+        for node in reversed(self.graph.nodes):
+            kept = node.op in ("placeholder", "output") or node.is_impure()
+            if not node.users and not kept:
+                self.graph.erase_node(node)
         used = {n.target for n in self.graph.nodes if n.op == "get_attr"}
         self.constants = {name: t for name, t in self.constants.items() if name in used}
 

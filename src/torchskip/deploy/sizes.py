@@ -94,9 +94,8 @@ def _same_length(captures: Sequence[Capture], nodes: list[list[fx.Node]]) -> Non
 def _same_constants(base: Capture, other: Capture) -> None:
     for name, tensor in base.constants.items():
         twin = other.constants[name]
-        if tensor is not twin and not (
-            tensor.dtype == twin.dtype and tensor.shape == twin.shape and torch.equal(tensor, twin)
-        ):
+        same = tensor.dtype == twin.dtype and tensor.shape == twin.shape
+        if not same or not (tensor.is_set_to(twin) or torch.equal(tensor, twin)):
             raise Differs("a tensor that its Python makes depends on the size")
 
 
@@ -118,14 +117,23 @@ def _walk(
         for key in first if isinstance(first, dict) else range(len(first)):
             if isinstance(first, dict) and any(key not in t for t in trees):
                 raise Differs(f"{_name(node)} takes other arguments at another size")
-            yield from _walk(tuple(t[key] for t in trees), (*keys, key), node)
+            yield from _walk(tuple([t[key] for t in trees]), (*keys, key), node)
     elif isinstance(first, fx.Node):
-        if any(not isinstance(t, fx.Node) or t.name != first.name for t in trees):
-            raise Differs(f"{_name(node)} reads other values at another size")
-    elif any(t is not first and (type(t) is not type(first) or t != first) for t in trees):
+        for t in trees:
+            if not isinstance(t, fx.Node) or t.name != first.name:
+                raise Differs(f"{_name(node)} reads other values at another size")
+    elif not _same(trees):
         if any(type(t) is not int for t in trees):
             raise Differs(f"{_name(node)} takes {first!r} at one size, {trees[-1]!r} at another")
         yield keys, trees
+
+
+def _same(values: tuple[Any, ...]) -> bool:
+    first, kind = values[0], type(values[0])
+    for value in values:
+        if value is not first and (type(value) is not kind or value != first):
+            return False
+    return True
 
 
 def _expression(
