@@ -29,7 +29,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from torchskip.deploy.bench import machine, page_faults, prepare
+from torchskip.deploy.bench import machine, prepare, turn
 from torchskip.deploy.capture import Inputs
 from torchskip.deploy.export import write_onnx
 from torchskip.deploy.runtimes import FROM_ONNX, RUNTIMES, Subject, tensors_of
@@ -131,7 +131,6 @@ def measure(settings: Run, name: str, batch: int, dtype: str) -> dict[str, objec
                 break
             first = done % len(present)
             for runtime in (*present[first:], *present[:first]):
-                time.sleep(0.02)  # the threads of the one before fall asleep
                 took, faulted = workers[runtime].ask("go")
                 seconds[runtime].append(took)
                 faults[runtime].append(faulted)
@@ -205,15 +204,7 @@ def serve(pipe, settings: Run, name: str, batch: int, dtype: str, runtime: str) 
                 pipe.recv()
             except EOFError:
                 return
-            run()
-            before, took = page_faults(), []
-            while len(took) < 3 and sum(took) < 0.5:
-                start = time.perf_counter()
-                run()
-                if settings.device != "cpu":
-                    torch.cuda.synchronize()
-                took.append(time.perf_counter() - start)
-            pipe.send((median(took), (page_faults() - before) / len(took)))
+            pipe.send(turn(run, x.device))
 
 
 def subject_of(settings: Run, name: str, batch: int) -> tuple[nn.Module, torch.Tensor]:

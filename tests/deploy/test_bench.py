@@ -1,13 +1,14 @@
 """The bench measures what it says, and says what is absent."""
 
 import json
+import time
 
 import pytest
 import torch
 from torch import nn
 
 from torchskip.cli import main
-from torchskip.deploy.bench import bench
+from torchskip.deploy.bench import bench, turn
 from torchskip.errors import TorchskipError
 
 
@@ -29,6 +30,18 @@ def test_page_faults_are_counted_in_every_round():
     done = bench(nn.ReLU().eval(), torch.rand(1), runtimes=("fused",), rounds=3)
     assert [len(t.seconds) for t in done.timings] == [3, 3]
     assert all(len(t.faults) in (0, 3) for t in done.timings)
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(0.0, 4), (0.3, 3), (0.6, 2)])
+def test_a_turn_is_a_call_that_is_not_timed_and_a_few_that_are(seconds, calls):
+    called = []
+
+    def run():
+        called.append(time.sleep(2 if not called and not seconds else seconds))
+
+    took, _ = turn(run, torch.device("cpu"))
+    assert len(called) == calls
+    assert seconds <= took < seconds + 1
 
 
 def test_the_time_of_the_export_is_told_apart():

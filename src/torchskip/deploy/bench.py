@@ -21,7 +21,7 @@ from torchskip.deploy.proof import largest_difference
 from torchskip.deploy.runtimes import FROM_ONNX, RUNTIMES, Absent, Run, Subject, tensors_of
 from torchskip.errors import TorchskipError
 
-__all__ = ["RUNTIMES", "Bench", "Ready", "Timing", "bench", "machine", "page_faults", "prepare"]
+__all__ = ["RUNTIMES", "Bench", "Ready", "Timing", "bench", "machine", "prepare", "turn"]
 
 _T = TypeVar("_T")
 
@@ -44,7 +44,7 @@ class Timing:
 
     runtime: str
     seconds: tuple[float, ...]
-    faults: tuple[int, ...]
+    faults: tuple[float, ...]
     ready: Ready
     difference: float
 
@@ -114,7 +114,7 @@ def bench(
     runtimes: Sequence[str] = tuple(RUNTIMES),
     rounds: int = 20,
 ) -> Bench:
-    """Time `model` in several runtimes: every round runs each of them once, in turn.
+    """Time `model` in several runtimes: in every round each of them has a `turn`.
 
     A slow moment of the machine then meets all of them, and every round begins with another
     one. Eager is always one of them; every other one's result is compared with eager float32.
@@ -188,22 +188,38 @@ def _export(s: Subject, runtimes: Sequence[str], absent: dict[str, str]) -> Read
 
 def _rounds(
     runs: dict[str, Run], device: torch.device, rounds: int
-) -> tuple[dict[str, list[float]], dict[str, list[int]]]:
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     seconds: dict[str, list[float]] = {runtime: [] for runtime in runs}
-    faults: dict[str, list[int]] = {runtime: [] for runtime in runs}
+    faults: dict[str, list[float]] = {runtime: [] for runtime in runs}
     names = list(runs)
     for done in range(rounds):
         first = done % len(names)
         for runtime in (*names[first:], *names[:first]):
-            before = page_faults()
-            begun = time.perf_counter()
-            runs[runtime]()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            seconds[runtime].append(time.perf_counter() - begun)
-            if before is not None:
-                faults[runtime].append((page_faults() or before) - before)
+            took, faulted = turn(runs[runtime], device)
+            seconds[runtime].append(took)
+            faults[runtime] += [] if faulted is None else [faulted]
     return seconds, faults
+
+
+def turn(run: Run, device: torch.device) -> tuple[float, float | None]:
+    """Return a runtime's seconds a call, the median of up to three, and its page faults a call.
+
+    The threads of the runtime before may spin for some milliseconds after their work: first
+    they fall asleep, then one call that is not timed wakes this one's.
+    """
+    time.sleep(0.02)
+    run()
+    before = page_faults()
+    took: list[float] = []
+    while len(took) < 3 and sum(took) < 0.5:
+        begun = time.perf_counter()
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        took.append(time.perf_counter() - begun)
+    after = page_faults()
+    each = None if before is None or after is None else (after - before) / len(took)
+    return statistics.median(took), each
 
 
 def prepare(
