@@ -4,6 +4,7 @@ import pytest
 import torch
 from net import Net, c1, c2, nested, seq
 from torch import nn
+from torch.nn import functional as F
 
 from torchskip.lint.check import check
 
@@ -79,4 +80,75 @@ def test_evaluation_draws_no_coin_for_the_batch(model):
     ],
 )
 def test_a_coin_of_training_alone_and_other_factors_are_fine(model):
+    assert findings(model) == ()
+
+
+class DropPath(nn.Module):
+    def __init__(self, function, rate=0.2):
+        super().__init__()
+        self.function, self.rate = function, rate
+
+    def forward(self, x):
+        return self.function(x, self)
+
+
+def forgets(x, path, training=False):
+    return drop_path(x, training, path.rate)
+
+
+def per_batch(x, path):
+    return x / (1 - path.rate) if torch.rand(()) < 1 - path.rate else 0 * x
+
+
+def rarely(x, path):
+    return x if torch.rand(()) < 0.9 else 0 * x
+
+
+def test_a_stochastic_depth_that_hands_its_input_on_is_named():
+    (finding,) = findings(Net(lambda s, x: x + s.d(s.a(x)), a=c2(), d=DropPath(forgets)))
+    assert finding.message == (
+        "'d' (DropPath of 0.2) hands its input on in training too: the branch is never dropped"
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        DropPath(lambda x, p: drop_path(x, p.training, p.rate)),
+        DropPath(forgets, rate=0.0),
+        DropPath(lambda x, p: per_batch(x, p) if p.training else x),
+        DropPath(lambda x, p: rarely(x, p) if p.training else x),
+    ],
+)
+def test_a_stochastic_depth_that_drops_now_and_then_is_fine(path):
+    told = "hands its input on"
+    model = Net(lambda s, x: x + s.d(s.a(x)), a=c2(), d=path)
+    assert not any(told in finding.message for finding in findings(model))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Net(lambda s, x: x + s.b(F.dropout(s.a(x), 0.3)), a=c2(), b=c2()),
+        Net(lambda s, x: x + F.dropout(s.a(x), 0.3), a=c2()),
+        Net(lambda s, x: x + nn.Dropout(0.3)(s.a(x)), a=c2()),
+        nested(Net(lambda s, x: F.dropout2d(s.a(x).relu(), 0.3) + x, a=c2())),
+    ],
+)
+def test_a_dropout_that_evaluation_draws_is_named(model):
+    (finding,) = findings(model)
+    assert finding.message.startswith("the dropout (2, 4, ")
+    assert "drops in evaluation too" in finding.message
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Net(lambda s, x: x + s.b(F.dropout(s.a(x), 0.3, s.training)), a=c2(), b=c2()),
+        Net(lambda s, x: x + s.d(s.a(x)), a=c2(), d=nn.Dropout(0.3)),
+        Net(lambda s, x: F.dropout(x + s.a(x), 0.3), a=c2()),
+        Net(lambda s, x: x + s.a(x) * (1 + 0.1 * torch.rand_like(x)), a=c2()),
+    ],
+)
+def test_a_dropout_of_training_and_one_outside_the_branch_are_fine(model):
     assert findings(model) == ()

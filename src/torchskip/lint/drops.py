@@ -10,19 +10,22 @@ from math import prod
 from torchskip.graph import Constant, Node, Source
 from torchskip.lint.evidence import Pass
 from torchskip.lint.flow import Flow
-from torchskip.lint.joins import Join
+from torchskip.lint.joins import Join, joins
 from torchskip.lint.ops import ADDS, FORMS, PRODUCTS, is_layer, is_norm, name
 
 __all__ = [
     "DROP_PATH",
     "Drop",
     "after_sum",
+    "around",
     "bypassed",
     "carried",
     "drops",
     "factor",
+    "factor_of",
     "in_scope",
     "is_branch",
+    "is_dropout",
     "is_shortcut",
     "met",
     "undropped",
@@ -94,6 +97,26 @@ def met(meets: tuple[Join, ...], drop: Drop) -> Join | None:
     return next((join for join in meets if drop.end in join.values), None)
 
 
+def around(flow: Flow, meets: tuple[Join, ...], drop: Drop) -> Join | None:
+    """The sum of whose arms one holds the mask and another goes around it."""
+    end = drop.node.outputs[0]
+    for join in meets:
+        holding = [v for v in join.values if flow.depends(v, end)]
+        if len(holding) == 1 and flow.depends(end, join.split) and join.split != end:
+            return join
+    return None
+
+
+def is_dropout(node: Node) -> bool:
+    """Whether a product is a dropout that does not know the model's mode.
+
+    That is `F.dropout`, which drops unless it is told not to, and a module made in the forward.
+    """
+    known = "Dropout" in node.module_type and not node.module.endswith(")")
+    text = node.source.text.lower() if node.source else ""
+    return name(node) == "mul" and "dropout" in text and not known
+
+
 def is_shortcut(flow: Flow, join: Join, drop: Drop) -> bool:
     """Whether the dropped value is the identity of a sum whose other arm holds the layers."""
     if any(is_layer(n) or is_norm(n) for n in flow.nodes_between(join.split, drop.end)):
@@ -141,6 +164,16 @@ def factor(flow: Flow, value: int) -> float | None:
             break
         value = maker.inputs[0]
     return whole
+
+
+def factor_of(run: Pass, join: Join, place: int) -> float | None:
+    """The plain factor of the same arm of the same sum in another pass."""
+    key = (join.node.module, join.node.source, join.node.call)
+    for other in joins(run, ADDS):
+        same = (other.node.module, other.node.source, other.node.call) == key
+        if same and len(other.values) == len(join.values):
+            return factor(run.flow, other.values[place])
+    return None
 
 
 def in_scope(node: Node) -> bool:

@@ -12,6 +12,7 @@ __all__ = [
     "Body",
     "Draws",
     "Gradient",
+    "Line",
     "Loose",
     "Optional",
     "Place",
@@ -21,6 +22,7 @@ __all__ = [
     "Stray",
 ]
 
+Line = tuple[str, int]  # file and line
 Place = tuple[str, Source | None]  # module and line of an operation
 Shapes = tuple[tuple[int, ...], ...]  # of the tensors of an example, in order
 Gradient = Literal["flows", "zero", "missing", "nonfinite", "frozen"]

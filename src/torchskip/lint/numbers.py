@@ -9,14 +9,15 @@ from typing import Any
 
 from torch import nn
 
-from torchskip.lint.facts import Draws, Place, Real
+from torchskip.lint.facts import Draws, Line, Place, Real
 from torchskip.lint.flow import products
 from torchskip.lint.passes import Pass
 from torchskip.lint.probes import inputs, real
-from torchskip.lint.probes.draws import draws, draws_alone
+from torchskip.lint.probes.draws import draws, draws_alone, hands_on
 from torchskip.lint.probes.learn import learning
 from torchskip.lint.probes.modules import kept_outside
 from torchskip.lint.probes.outside import outside
+from torchskip.lint.probes.stepped import stepped
 from torchskip.lint.report import Ran
 from torchskip.trace import trace
 
@@ -128,16 +129,27 @@ class Numbers:
         return kept_outside(self._model, self._small[0], self._kwargs)
 
     @cached_property
-    def outside(self) -> frozenset[tuple[str, int]]:
+    def outside(self) -> frozenset[Line]:
         """Files and lines that read a tensor without gradient which another input changes."""
         if not self._fits(self._small[0]):
             return frozenset()
         return outside(self._model, self._small[0], self._kwargs)
 
+    @cached_property
+    def stepped(self) -> frozenset[Line]:
+        """Files and lines of training that call a function in steps under autograd's eyes."""
+        if not self._fits(self._small[0]):
+            return frozenset()
+        return stepped(self._model, self._small[0], self._kwargs)
+
     def drawn(self, place: Place, rank: int, training: bool) -> Draws | None:
         """The numbers of the mask, of that rank, which a product multiplies with."""
         alone = draws_alone(self._model, place[0], rank, training).get(place)
         return alone or (self._draws_training if training else self._draws).get(place)
+
+    def hands_on(self, path: str) -> bool:
+        """Whether a module that holds nothing returns its input in training, whatever it draws."""
+        return hands_on(self._model, path)
 
     @cached_property
     def _draws(self) -> Mapping[Place, Draws]:

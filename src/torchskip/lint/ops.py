@@ -15,6 +15,7 @@ __all__ = [
     "RECTIFIERS",
     "SIGNS",
     "SQUASHES",
+    "STEPS",
     "describe",
     "is_layer",
     "is_norm",
@@ -23,6 +24,8 @@ __all__ = [
 
 ADDS = frozenset({"add", "sub", "rsub"})
 PRODUCTS = frozenset({"mul", "div"})
+# Constant between their steps: the derivative is zero.
+STEPS = frozenset({"sign", "sgn", "round", "floor", "ceil", "trunc"})
 SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 CONCATS = frozenset({"cat", "concat", "stack"})
 # Activations that map to non-negative numbers.

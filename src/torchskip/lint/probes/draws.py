@@ -15,9 +15,9 @@ from torchskip.lint.probes.inputs import random_like
 from torchskip.lint.probes.real import RAISED, borrowed, carrying, has_numbers
 from torchskip.trace.locate import here, source
 
-__all__ = ["draws", "draws_alone"]
+__all__ = ["draws", "draws_alone", "hands_on"]
 
-
+_TRIES = 200
 _PRODUCTS = frozenset({"mul", "__mul__", "__rmul__", "mul_", "__imul__", "multiply", "multiply_"})
 
 
@@ -40,6 +40,17 @@ def draws_alone(model: nn.Module, path: str, rank: int, training: bool) -> Mappi
     ones = torch.ones(2048, *(1 for _ in range(rank - 1)))
     with borrowed(module, training=training), torch.enable_grad():
         return _drawn(2, [path], lambda: module(ones.requires_grad_() * 1))
+
+
+def hands_on(model: nn.Module, path: str) -> bool:
+    """Whether the module, run by itself in training mode, always returns what it was given."""
+    module = model.get_submodule(path)
+    ones = torch.ones(64, 1, 1, 1)
+    with borrowed(module, training=True), torch.no_grad():
+        try:
+            return all(torch.equal(module(ones.clone()), ones) for _ in range(_TRIES))
+        except RAISED:  # it takes something else
+            return False
 
 
 def _drawn(passes: int, stack: list[str], run: Callable[[], object]) -> Mapping[Place, Draws]:

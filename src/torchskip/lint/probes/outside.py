@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from torchskip.lint.facts import Line
 from torchskip.lint.probes.inputs import random_like
 from torchskip.lint.probes.real import RAISED, Arguments, borrowed, carrying, has_numbers
 from torchskip.skips.ops import words
@@ -16,9 +17,8 @@ from torchskip.trace.locate import here, source
 from torchskip.trace.schema import METADATA_ONLY
 from torchskip.trace.tree import leaves
 
-__all__ = ["Line", "outside"]
+__all__ = ["outside"]
 
-Line = tuple[str, int]
 # Of all but the first argument, these take shape or type alone.
 _LIKE = words("to type_as view_as reshape_as expand_as")
 

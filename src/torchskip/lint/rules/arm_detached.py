@@ -3,6 +3,7 @@
 ## What it does
 Reports sums and concatenations of which one arm is cut from autograd between split and join:
 `detach()`, `.data`, `torch.no_grad()`, a hook that detaches what it stores, a trip through numpy.
+A function in steps (`sign`, `round`) without an estimator cuts as well: its derivative is zero.
 
 ## Why is this bad
 The forward is right, so no test of values sees it. But the shortcut is there for the gradient:
@@ -40,6 +41,7 @@ from torchskip.lint.flow import Flow
 from torchskip.lint.joins import Join, joins, way
 from torchskip.lint.ops import ADDS, CONCATS, FORMS, is_layer, name
 from torchskip.lint.rule import Rule
+from torchskip.lint.steps import step_between, taught
 from torchskip.lint.words import are, called, shape
 
 RULE = Rule("TS105", "arm-detached", "error", __doc__)
@@ -48,6 +50,7 @@ _ATTACHED = Mend("remove the detach (`detach()`, `.data`, `no_grad`) from this a
 _WITH_GRADIENTS = Mend(
     "run this arm with gradients: no `no_grad`, and no list given to a reentrant `checkpoint`"
 )
+_ESTIMATED = Mend("let the gradient through: `x + (torch.sign(x) - x).detach()`, say")
 _DIFFERENCES = frozenset({"sub", "rsub"})
 
 
@@ -58,6 +61,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         return
     for join in joins(run, ADDS, CONCATS):
         yield from _judge(run, join)
+        yield from _stepped(evidence, join)
     yield from _strangers(evidence)
     yield from _outside(evidence)
 
@@ -137,6 +141,31 @@ def _judge(run: Pass, join: Join) -> Iterator[Finding]:
             ),
             mends=(_WITH_GRADIENTS if not cut.grad else _ATTACHED,),
         )
+
+
+def _stepped(evidence: Evidence, join: Join) -> Iterator[Finding]:
+    """Arms whose every way back meets a function in steps, beside an arm that carries."""
+    flow = evidence.train.flow
+    for value in join.values if join.node.outputs else ():
+        if not flow.carries(join.split, value):
+            continue
+        step = step_between(flow, join.split, value)
+        if step is None or step.source is None or not taught(flow, step.inputs[0]):
+            continue
+        others = [v for v in join.values if v != value and flow.carries(join.split, v)]
+        free = [v for v in others if step_between(flow, join.split, v) is None]
+        arms = [n for v in (value, *free) for n in flow.nodes_between(join.split, v)]
+        if not free or not any(is_layer(n) for n in arms):
+            continue  # x - floor(x) is a fraction, and no skip
+        if (step.source.file, step.source.line) in evidence.numbers.stepped:
+            yield RULE.at(
+                step,
+                f"{called(step)} on an arm {shape(flow.value(value).shape)} of the join has the "
+                "derivative zero: what stands before it learns through the other arm alone",
+                join=join.node.source,
+                severity="warning",
+                mends=(_ESTIMATED,),
+            )
 
 
 def _common(flow: Flow, a: int, b: int) -> int:

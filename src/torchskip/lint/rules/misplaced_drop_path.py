@@ -5,9 +5,9 @@ Finds the random masks of the training pass that keep or drop whole rows (one nu
 token or channel) and reports masks on another axis than the batch, masks on the sum or on the
 shortcut instead of the branch, masks on what nothing goes around, masks whose result is thrown
 away, masks whose mean is not the factor of evaluation, and masks that evaluation draws too, also
-one number for the whole batch. A module or function called a stochastic
-depth (`drop_path`, `StochasticDepth`, `drop_connect`) must draw one number per sample, and run; a
-dropout may not stand on the shortcut alone.
+one number for the whole batch. A module or function called a stochastic depth (`drop_path`,
+`StochasticDepth`, `drop_connect`) must draw one number per sample, and run; a dropout may not
+stand on the shortcut alone, and one in a branch must know the mode.
 
 ## Why is this bad
 Stochastic depth drops the *branch* of a *sample*: the shortcut then carries the sample on. On the
@@ -27,7 +27,7 @@ the network sees smaller branches in training than in evaluation.
 
 ## References
 Huang et al., *Deep Networks with Stochastic Depth*, 2016, eqs. 2 and 5; microsoft/VideoX#85;
-mosaicml/composer#372; huggingface/transformers#29140.
+mosaicml/composer#372; huggingface/transformers#29140; pytorch/pytorch#26338 (`F.dropout`).
 """
 
 from __future__ import annotations
@@ -40,12 +40,15 @@ from torchskip.lint.drops import (
     DROP_PATH,
     Drop,
     after_sum,
+    around,
     bypassed,
     carried,
     drops,
     factor,
+    factor_of,
     in_scope,
     is_branch,
+    is_dropout,
     is_shortcut,
     met,
     undropped,
@@ -62,6 +65,9 @@ from torchskip.lint.words import shape
 
 RULE = Rule("TS111", "misplaced-drop-path", "error", __doc__)
 _ROWS = Mend("give the branch one number per sample: a mask of shape (N, 1, ...)")
+_SWITCHED = Mend("pass the mode on: `training=self.training`")
+_KNOWN = Mend("pass `training=self.training` on, or make the module in `__init__`")
+_TRAINING = Mend("return the branch as it is unless `self.training`")
 _BRANCH = Mend("drop the branch before the addition: `x + self.drop_path(branch)`")
 
 
@@ -149,7 +155,7 @@ def _scale(evidence: Evidence, join: Join, drop: Drop, draws: Draws) -> Iterator
     if not draws.varied or not draws.binary or draws.peak <= 0:
         return
     training = factor(evidence.train.flow, drop.end)
-    resting = _factor_resting(evidence, join, join.values.index(drop.end))
+    resting = factor_of(evidence.eval, join, join.values.index(drop.end))
     if training is None or not resting:
         return
     kept = draws.peak * training / resting
@@ -171,17 +177,6 @@ def _scale(evidence: Evidence, join: Join, drop: Drop, draws: Draws) -> Iterator
         severity="warning",
         mends=(Mend("divide the mask by the keep probability in training"),),
     )
-
-
-def _factor_resting(evidence: Evidence, join: Join, place: int) -> float | None:
-    """The plain factor of the same arm of the same sum in the evaluation pass."""
-    run = evidence.eval
-    key = (join.node.module, join.node.source, join.node.call)
-    for other in joins(run, ADDS):
-        same = (other.node.module, other.node.source, other.node.call) == key
-        if same and len(other.values) == len(join.values):
-            return factor(run.flow, other.values[place])
-    return None
 
 
 def _element(run: Pass, meets: tuple[Join, ...], drop: Drop) -> Iterator[Finding]:
@@ -212,54 +207,60 @@ def _element(run: Pass, meets: tuple[Join, ...], drop: Drop) -> Iterator[Finding
 
 
 def _resting(evidence: Evidence) -> Iterator[Finding]:
-    """Rows that evaluation drops too."""
+    """Rows that evaluation drops too, and single numbers of a branch."""
     run = evidence.eval
-    rows = [d for d in drops(run) if len(d.axes) < 2]
-    meets = tuple(joins(run, ADDS)) if rows else ()
-    for drop in rows:
-        join = met(meets, drop)
+    found = list(drops(run))
+    meets = tuple(joins(run, ADDS)) if found else ()
+    for drop in found:
+        join = met(meets, drop) if len(drop.axes) < 2 else around(run.flow, meets, drop)
         if join is None or is_shortcut(run.flow, join, drop):
             continue
-        rank = len(run.flow.value(drop.node.inputs[0]).shape)
-        draws = evidence.numbers.drawn(drop.place, rank, False)
-        if draws and draws.varied and draws.binary and draws.mean < draws.peak:
+        if _drawn_resting(evidence, drop) if len(drop.axes) < 2 else is_dropout(drop.node):
+            what = "stochastic depth" if len(drop.axes) < 2 else "dropout"
             yield RULE.at(
                 drop.node,
-                f"the stochastic depth {shape(drop.mask.shape)} drops in evaluation too: two "
+                f"the {what} {shape(drop.mask.shape)} drops in evaluation too: two "
                 "passes on one input differ",
                 join=join.node.source,
                 severity="warning",
-                mends=(Mend("return the branch as it is unless `self.training`"),),
+                mends=(_TRAINING if len(drop.axes) < 2 else _KNOWN,),
             )
 
 
+def _drawn_resting(evidence: Evidence, drop: Drop) -> bool:
+    rank = len(evidence.eval.flow.value(drop.node.inputs[0]).shape)
+    draws = evidence.numbers.drawn(drop.place, rank, False)
+    return bool(draws and draws.varied and draws.binary and draws.mean < draws.peak)
+
+
 def _idle(evidence: Evidence) -> Iterator[Finding]:
-    """Modules called a stochastic depth, of a probability above zero, that never run."""
+    """Modules called a stochastic depth, of a probability above zero, that drop nothing."""
     if any(run.graph.failure is not None for run in evidence.passes):
         return
     runs = {m.path for run in evidence.passes for m in run.graph.modules if m.calls}
     blocks = {evidence.eval.graph.nodes[s.join].module for s in evidence.eval.skips if s.live}
+    works = {node.module for node in evidence.train.graph.nodes}
     for path, module in evidence.modules.items():
-        above = path.rpartition(".")[0]
-        if path in runs or above not in runs & blocks or not module.leaf:
-            continue
+        above, _, own = path.rpartition(".")
         chance = _chance(module)
-        if chance and DROP_PATH.search(module.type):
+        if path in works or above not in runs & blocks or not module.leaf:
+            continue
+        if not chance or not DROP_PATH.search(module.type):
+            continue
+        if path not in runs:
             other = _instead(evidence, module)
             why = f"{other!r} runs in its place" if other else "the branch is never dropped"
             whose = "its" if other else "the"
-            yield RULE.at(
-                None,
-                f"{path!r} ({module.type} of {chance:g}) never runs: {why}",
-                severity="warning",
-                module=path,
-                source=evidence.modules[above].source,
-                mends=(Mend(f"call it on {whose} branch, before the join: `{_call(path)}`"),),
-            )
+            mend = Mend(f"call it on {whose} branch, before the join: `self.{own}(branch)`")
+            yield _nothing(module, f"never runs: {why}", evidence.modules[above].source, mend)
+        elif evidence.numbers.hands_on(path):
+            why = "hands its input on in training too: the branch is never dropped"
+            yield _nothing(module, why, module.source, _SWITCHED)
 
 
-def _call(path: str) -> str:
-    return f"self.{path.rpartition('.')[2]}(branch)"
+def _nothing(module: Module, why: str, source: Source | None, mend: Mend) -> Finding:
+    told = f"{module.path!r} ({module.type} of {_chance(module):g}) {why}"
+    return RULE.at(None, told, severity="warning", module=module.path, source=source, mends=(mend,))
 
 
 def _instead(evidence: Evidence, module: Module) -> str | None:

@@ -224,6 +224,21 @@ def wide(mended):
     )
 
 
+class WideBasic(nn.Module):
+    """pytorch/pytorch#26338"""
+
+    def __init__(self, c, mended) -> None:
+        super().__init__()
+        self.bn1, self.conv1 = nn.BatchNorm2d(c), conv(c, c)
+        self.bn2, self.conv2 = nn.BatchNorm2d(c), conv(c, c)
+        self.mended = mended
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.conv1(F.relu(self.bn1(x)))
+        out = F.dropout(out, 0.3, training=self.training or not self.mended)
+        return x + self.conv2(F.relu(self.bn2(out)))
+
+
 CASES: tuple[Case, ...] = (
     Case(
         "drop_connect_thrown_away",
@@ -263,6 +278,14 @@ CASES: tuple[Case, ...] = (
         "TS107",
         lambda: wide(False),
         lambda: wide(True),
+        ((2, 3, 16, 16),),
+    ),
+    Case(
+        "functional_dropout_stays_on",
+        "pytorch/pytorch#26338",
+        "TS111",
+        lambda: nn.Sequential(conv(3, 8), WideBasic(8, False), WideBasic(8, False), *head(8)),
+        lambda: nn.Sequential(conv(3, 8), WideBasic(8, True), WideBasic(8, True), *head(8)),
         ((2, 3, 16, 16),),
     ),
 )

@@ -194,6 +194,29 @@ def skipinit(mended):
     return nn.Sequential(conv(3, 8), *(SkipInit(8, mended) for _ in range(3)), nn.ReLU(), *head(8))
 
 
+class BinaryUnit(nn.Module):
+    """Written from memory: a binary convolution whose sign has no estimator."""
+
+    def __init__(self, i, o, stride, mended) -> None:
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(i, o, 3, stride, 1, bias=False), nn.BatchNorm2d(o)
+        self.short = nn.Conv2d(i, o, 1, stride) if i != o or stride != 1 else nn.Identity()
+        self.mended = mended
+
+    def forward(self, x: Tensor) -> Tensor:
+        binary = torch.sign(x)
+        if self.mended:
+            soft = torch.clamp(x, -1, 1)
+            binary = binary.detach() - soft.detach() + soft
+        return self.bn(self.conv(binary)) + self.short(x)
+
+
+def binary(mended):
+    return nn.Sequential(
+        conv(3, 8), BinaryUnit(8, 8, 1, mended), BinaryUnit(8, 16, 2, mended), *head(16)
+    )
+
+
 CASES: tuple[Case, ...] = (
     Case(
         "checkpoint_of_a_list",
@@ -233,6 +256,14 @@ CASES: tuple[Case, ...] = (
         "TS207",
         lambda: skipinit(False),
         lambda: skipinit(True),
+        ((2, 3, 16, 16),),
+    ),
+    Case(
+        "sign_without_an_estimator",
+        "written from memory: a binary convolution whose sign has no estimator",
+        "TS105",
+        lambda: binary(False),
+        lambda: binary(True),
         ((2, 3, 16, 16),),
     ),
 )

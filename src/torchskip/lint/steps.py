@@ -1,0 +1,39 @@
+"""Functions in steps, whose derivative is zero: autograd follows them and brings nothing back."""
+
+from __future__ import annotations
+
+from torchskip.graph import Node
+from torchskip.lint.flow import Flow
+from torchskip.lint.ops import STEPS, is_layer, name
+
+__all__ = ["step_between", "taught"]
+
+
+def step_between(flow: Flow, start: int, end: int) -> Node | None:
+    """The first step that stops the gradient of `end`; None where a way to `start` has none."""
+    found: Node | None = None
+    seen: set[int] = set()
+    todo = [end]
+    while todo:
+        value = todo.pop()
+        if value == start:
+            return None
+        node = flow.producer(value)
+        if value in seen or node is None or not flow.depends(value, start):
+            continue
+        seen.add(value)
+        if not node.grad or flow.value(value).requires_grad is False:
+            continue
+        if name(node) in STEPS:
+            found = node if found is None or node.index < found.index else found
+        else:
+            todo.extend(node.inputs)
+    return found
+
+
+def taught(flow: Flow, value: int) -> bool:
+    """Whether a layer that learns took part in a value."""
+    return any(
+        is_layer(node) and any(flow.depends(value, made) for made in node.outputs)
+        for node in flow.graph.nodes
+    )
