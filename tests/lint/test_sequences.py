@@ -149,6 +149,27 @@ class Listed(nn.Module):
         return self.head(x)
 
 
+class Steps(nn.Module):
+    """Decision steps with layers of their own behind one that all are given under a name."""
+
+    def __init__(self, name):
+        super().__init__()
+        one = linear()
+        self.steps = nn.ModuleList(
+            Net(
+                lambda s, x: x + s.own(torch.tanh(getattr(s, name)[0](x))),
+                own=linear(),
+                **{name: nn.ModuleList([one])},
+            )
+            for _ in range(3)
+        )
+
+    def forward(self, x):
+        for step in self.steps:
+            x = step(x)
+        return x
+
+
 def fused(join, stride=2):
     def forward(s, x, y):
         x, y = s.slow(x), s.fuse(s.fast(y))
@@ -208,6 +229,7 @@ FIRES = {
     "TS101 two inputs added": ("TS101", lambda: fused("add"), TWO),
     "TS106 added by the caller": ("TS106", lambda: levels(True), SERIES),
     "TS108 a list of shortcuts": ("TS108", lambda: Listed("skip_convs"), SERIES),
+    "TS203 one layer in every step": ("TS203", lambda: Steps("first"), ROWS),
     "TS202 all tokens": ("TS202", lambda: classed(False), TOKENS),
 }
 SILENT = {
@@ -238,6 +260,7 @@ SILENT = {
     "TS108 used in training": ("TS108", lambda: Listed("skip_convs", training=True), SERIES),
     "TS108 of another width": ("TS108", lambda: Listed("skip_convs", 6), SERIES),
     "TS108 without the name": ("TS108", lambda: Listed("heads"), SERIES),
+    "TS203 one layer called shared": ("TS203", lambda: Steps("shared_layers"), ROWS),
     "TS202 the first token alone": ("TS202", lambda: classed(True), TOKENS),
 }
 

@@ -1,5 +1,8 @@
 """Gradients through functions that call backward inside of backward."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -49,6 +52,17 @@ def test_every_way_gives_the_same_gradients_and_leaves_none_behind(way):
     assert layer.weight.grad is None
     assert x.grad is None
     assert outside.grad.tolist() == [7.0, 7.0, 7.0]
+
+
+def test_a_graph_of_many_steps_is_freed_after_it_was_derived():
+    code = (
+        "import torch; from torchskip.lint.probes.gradients import gradients; "
+        "x = y = torch.ones(1, requires_grad=True)\n"
+        "for _ in range(60000): y = y * 1.0\n"
+        "(found,) = gradients(y.sum(), [x]); y = None; print(found.item())"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (0, "1.0\n"), ran.stderr
 
 
 class Checkpointed(nn.Module):

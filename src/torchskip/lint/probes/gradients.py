@@ -17,29 +17,34 @@ def gradients(total: Tensor, wanted: Sequence[Tensor]) -> list[Tensor | None]:
     A reentrant checkpoint, and a reversible block that recomputes, call backward inside of
     backward: what they find lies in ``.grad`` alone. The checkpoint refuses ``autograd.grad``.
     """
-    leaves = [node for node in _nodes(total.grad_fn) if hasattr(node, "variable")]
-    touched = {id(t): t for t in (*wanted, *(node.variable for node in leaves))}
-    before = {key: tensor.grad for key, tensor in touched.items()}
+    before = [(tensor, tensor.grad) for tensor in wanted]
+    found: Sequence[Tensor | None] = [None] * len(wanted)
     try:
-        for tensor in touched.values():
-            tensor.grad = None
-        found: Sequence[Tensor | None] = [None] * len(wanted)
-        if _reentrant(total):
+        _clear(wanted)
+        try:
+            # Whether there is a checkpoint is not looked up in the graph: a node that was seen
+            # from Python is freed recursively, and thousands of them overflow the stack.
+            found = torch.autograd.grad(total, list(wanted), allow_unused=True, retain_graph=True)
+        except RuntimeError as error:
+            if ".grad()" not in str(error):
+                raise
+            leaves = [node.variable for node in _nodes(total.grad_fn) if hasattr(node, "variable")]
+            before += [(tensor, tensor.grad) for tensor in leaves]
+            _clear((*wanted, *leaves))
             torch.autograd.backward(total)
-        else:
-            found = torch.autograd.grad(total, list(wanted), allow_unused=True)
         return [_sum(a, t.grad) for a, t in zip(found, wanted, strict=True)]
     finally:
-        for key, tensor in touched.items():
-            tensor.grad = before[key]
+        for tensor, gradient in reversed(before):
+            tensor.grad = gradient
+
+
+def _clear(tensors: Sequence[Tensor]) -> None:
+    for tensor in tensors:
+        tensor.grad = None
 
 
 def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     return other if one is None else one if other is None else one + other
-
-
-def _reentrant(total: Tensor) -> bool:
-    return any(type(n).__name__ == "CheckpointFunctionBackward" for n in _nodes(total.grad_fn))
 
 
 def _nodes(start: Node | None) -> Iterator[Node]:

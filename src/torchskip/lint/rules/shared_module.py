@@ -10,8 +10,8 @@ normalisations that serve both arms of one sum.
 `nn.Sequential(*[block] * 8)` is one block applied eight times: an eighth of the parameters, and
 normalisation statistics that are averaged over places where they differ. Networks that share
 weights on purpose loop over one module, hand one of their own to blocks below, run it on several
-inputs side by side, or feed it the sum of an earlier value and its own result; these are not
-reported.
+inputs side by side, feed it the sum of an earlier value and its own result, or name it `shared`;
+these are not reported.
 
 ## Example
 
@@ -28,6 +28,7 @@ Project-MONAI/MONAI#7802.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -43,6 +44,7 @@ from torchskip.lint.words import listed, times
 
 RULE = Rule("TS203", "shared-module", "warning", __doc__)
 _CONTAINERS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
+_SHARED = re.compile(r"(?<![a-z])(shared?|tied)(?![a-z])", re.I)  # its names say it: TabNet
 _OWN = (Mend("make one module per place"),)
 
 
@@ -54,6 +56,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         known = [name for name in names if name in modules]
         module = modules.get(known[0]) if known else None
         if module is None or module.calls < 2 or _handed_down(evidence, names):
+            continue
+        if all(_SHARED.search(name) for name in names):
             continue
         reported.update(names)
         shown = listed([repr(n) for n in names[:4]]) + (" ..." if len(names) > 4 else "")
