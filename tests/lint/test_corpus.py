@@ -4,7 +4,7 @@ import pytest
 import torch
 from corpus import CASES, CLEAN, gradient_designs, lookalikes, training
 from corpus.reported import (
-    fifth_dense_kin,
+    fifth_dense_near,
     fifth_sequences_meant,
     fifth_sequences_published,
     fourth_meant,
@@ -44,7 +44,7 @@ def test_a_correct_model_has_no_error(clean):
         *fourth_meant.CLEAN,
         *fifth_sequences_meant.CLEAN,
         *fifth_sequences_published.CLEAN,
-        *fifth_dense_kin.CLEAN,
+        *fifth_dense_near.CLEAN,
     ],
     ids=lambda c: c.name,
 )

@@ -152,3 +152,25 @@ def test_a_dropout_that_evaluation_draws_is_named(model):
 )
 def test_a_dropout_of_training_and_one_outside_the_branch_are_fine(model):
     assert findings(model) == ()
+
+
+def test_one_of_two_is_called_for_both():
+    def path():
+        return DropPath(lambda x, p: drop_path(x, p.training, p.rate), rate=0.1)
+
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = c2(), c2()
+            self.drop_path1, self.drop_path2 = path(), path()
+
+        def forward(self, x):
+            x = x + self.drop_path1(self.a(x))
+            return x + self.drop_path1(self.b(x))
+
+    (finding,) = findings(Twice())
+    assert finding.message == (
+        "'drop_path2' (DropPath of 0.1) never runs: 'drop_path1' runs in its place"
+    )
+    (mend,) = finding.mends
+    assert mend.text == "call it on its branch, before the join: `self.drop_path2(branch)`"

@@ -149,6 +149,19 @@ def test_a_mend_of_equal_lines_changes_all_of_them():
     assert mend.verified
 
 
+def test_what_a_branch_reads_is_overwritten_by_the_skip():
+    def forward(s, x):
+        y = s.a(x)
+        skip = y.mul_(2)
+        return torch.cat([skip, s.b(y)], 1)
+
+    finding = only("TS104", Net(forward, a=c2(), b=c2()), X4)
+    assert finding.message == (
+        "mul writes its result over (2, 4, 8, 8), which convolution in 'b' reads afterwards: it "
+        "gets the result, and not the value before"
+    )
+
+
 def test_every_arm_of_a_concatenation_is_mended():
     def dilated(rate):
         return nn.Conv2d(4, 4, 3, padding=1, dilation=rate)

@@ -24,10 +24,14 @@ def promises(attribute: str) -> bool:
 
 
 def passed_over(run: Pass) -> Iterator[tuple[Module, str, tuple[Module, ...]]]:
-    """Flags that are set in a module and off in every block below, none of which has a skip."""
+    """Flags that are set in a module and off in every block below, none of which has a skip.
+
+    A module that adds its input in its own forward does what its flag says.
+    """
     skips = [run.graph.nodes[s.join].module for s in run.skips if s.live]
+    adding = {run.graph.nodes[s.join].module for s in run.skips if s.live and s.kind == "identity"}
     for module in run.graph.modules:
-        for flag in _set(module):
+        for flag in _set(module) if module.path not in adding else ():
             lower = _lower(run, module)
             off = tuple(
                 m

@@ -18,6 +18,8 @@ A branch that makes a float32 tensor of its own does the same to a model in half
 
     return x + h.to(x.dtype)
 
+Places and masks that a model puts beside its scores at the end are no stream.
+
 ## References
 PyTorch documentation, *Tensor Attributes: type promotion*.
 """
@@ -65,6 +67,8 @@ def _mixed(run: Pass, when: str, severity: Severity) -> Iterator[Finding]:
             continue
         if not any(_works(n) for v in join.values for n in flow.nodes_between(join.split, v)):
             continue
+        if _places(run, join) and not any(map(is_layer, _behind(run, result))):
+            continue
         arms = [flow.value(v).dtype for v in join.values]
         maker = _promoted(run, join)
         yield RULE.at(
@@ -92,6 +96,30 @@ def _promoted(run: Pass, join: Join) -> Node | None:
             given = any(wide in c.dtype and c.shape and not c.names for c in node.constants)
             return node if narrow and given else None
     return None
+
+
+def _places(run: Pass, join: Join) -> bool:
+    """Whether an arm holds places or a mask: its numbers came through whole numbers or truths."""
+    flow = run.flow
+
+    def signals(value: int) -> bool:
+        todo, seen = [value], {value}
+        while todo:
+            if (here := todo.pop()) == join.split:
+                return True
+            maker = flow.producer(here)
+            new = {v for v in maker.inputs if flow.value(v).dtype in _FLOATS} if maker else set()
+            todo += new - seen
+            seen |= new
+        return False
+
+    return not all(map(signals, join.values))
+
+
+def _behind(run: Pass, value: int) -> Iterator[Node]:
+    """Operations that read what comes of a value."""
+    after = run.flow.downstream(value)
+    return (n for n in run.graph.nodes if not after.isdisjoint(n.inputs))
 
 
 def _goes_on(run: Pass, value: int) -> bool:

@@ -41,7 +41,7 @@ from torchskip.lint.flow import Flow
 from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, SIGNS, describe, name
 from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
-from torchskip.lint.words import shape, unfolded
+from torchskip.lint.words import called, shape, unfolded
 
 RULE = Rule("TS104", "shortcut-overwritten", "error", __doc__)
 _JOINS = ADDS | CONCATS | PRODUCTS
@@ -113,18 +113,34 @@ def _overwrites(
         join = _late_join(free.flow, twin)
         if join is None or (run is evidence.eval and evidence.numbers.outplace_difference == 0.0):
             continue
-        old = free.flow.value(twin.inputs[0])
         when = "" if run is evidence.eval else " in training"
         yield (
             RULE.at(
                 writer,
-                f"{_called(writer)} overwrites the shortcut {shape(old.shape)} before it is "
-                f"joined{when}: {_gets(join, writer)}",
+                f"{_called(writer)} {_effect(free.flow, twin, join, writer, when)}",
                 join=_line(twins, run, join),
                 mends=(_out_of_place(evidence, writer),),
             ),
             writer,
         )
+
+
+def _effect(flow: Flow, twin: Node, join: Node, writer: Node, when: str) -> str:
+    """What the operation overwrites: the shortcut, or what a branch beside its result reads."""
+    old = flow.value(twin.inputs[0])
+    if all(flow.value(v).memory != old.memory for v in join.inputs):
+        held = {v.index for v in flow.graph.values if v.memory == old.memory}
+        later = flow.graph.nodes[twin.index + 1 :]
+        reader = next((n for n in later if not held.isdisjoint(n.inputs)), None)
+        if reader is not None and not set(twin.outputs).isdisjoint(join.inputs):
+            return (
+                f"writes its result over {shape(old.shape)}, which {called(reader)} reads "
+                f"afterwards{when}: it gets the result, and not the value before"
+            )
+    return (
+        f"overwrites the shortcut {shape(old.shape)} before it is joined{when}: "
+        f"{_gets(join, writer)}"
+    )
 
 
 def _gets(join: Node, writer: Node) -> str:

@@ -33,22 +33,20 @@ documentation, *DistributedDataParallel*, `find_unused_parameters`.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 
 from torchskip.lint.evidence import Evidence
-from torchskip.lint.finding import Finding, Mend
+from torchskip.lint.finding import Finding, Mend, Severity
 from torchskip.lint.flow import Flow
 from torchskip.lint.idle import called_modules, holding, read_names, running, weights_of
 from torchskip.lint.ops import ADDS, CONCATS, name
 from torchskip.lint.rule import Rule
+from torchskip.lint.spare import BYPASSES, NAMED, keep_arms, named_for_sums, pointwise
 from torchskip.lint.twins import stand_ins
 from torchskip.lint.words import listed, plural, shape
 
 RULE = Rule("TS108", "unused-shortcut", "error", __doc__)
 _SCALE = re.compile(r"((layer|res|skip|branch)_?)?(scale|gamma|alpha|gain)(_?\d)?", re.I)
-_BYPASSES = re.compile(r"short_?cut|skip|down_?sample|identity|residual|^res$|_res$|^res_", re.I)
-_NAMED = re.compile(rf"{_BYPASSES.pattern}|proj", re.I)
 _HEADS = re.compile(r"head|aux|class|pred|logit", re.I)
 _ENDS = re.compile(r"(^|_)(out|last|final)", re.I)  # `proj_out`, `to_out`
 
@@ -69,29 +67,18 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         group = [p for p in paths if p in fits or _is_norm(evidence, p)]
         named.update(group)
         module = evidence.modules[block]
-        joined = any(n.module == block and name(n) in ADDS | CONCATS for n in graph.nodes)
         names = [p.removeprefix(block + ".") if block else p for p in group]
         weights = sum(
             1 for p in graph.parameters if any(p.name.startswith(path + ".") for path in group)
         )
-        effect, mend = "it has no shortcut", "call it in forward and add its result"
-        if fits == fuses:
-            effect, mend = (
-                "the arms are added",
-                "call it on their concatenation, or do not build it",
-            )
-        elif joined and all(_ENDS.search(n) and not _BYPASSES.search(n) for n in names):
-            effect = "the branch is added without it"
-            mend = "call it on the branch before the addition, or do not build it"
-        elif joined:
-            effect = "its shortcut is the identity"
-            mend = "call it on the input, or build it only where channels or size change"
+        effect, mend, severity = _advice(evidence, block, names, fits == fuses)
         yield RULE.at(
             None,
             f"{listed(map(repr, names))} of {module.type} never run{'s' * (len(names) == 1)}: "
             f"{effect}, and "
             f"{plural(weights, 'tensor')} of parameters and statistics "
             f"{'is' if weights == 1 else 'are'} never trained",
+            severity=severity,
             module=block,
             source=module.source,
             mends=(Mend(mend),),
@@ -100,6 +87,27 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         yield from _gaps(evidence, named)
         yield from _lists(evidence, named)
         yield from _scales(evidence)
+
+
+def _advice(
+    evidence: Evidence, block: str, names: list[str], fused: bool
+) -> tuple[str, str, Severity | None]:
+    """What a block does without these layers, what to do, and how bad it is where that is known."""
+    nodes = evidence.eval.graph.nodes
+    if fused:
+        return "the arms are added", "call it on their concatenation, or do not build it", None
+    if any(n.module == block and name(n) in ADDS | CONCATS for n in nodes):
+        if all(_ENDS.search(n) and not BYPASSES.search(n) for n in names):
+            mend = "call it on the branch before the addition, or do not build it"
+            return "the branch is added without it", mend, None
+        mend = "call it on the input, or build it only where channels or size change"
+        return "its shortcut is the identity", mend, None
+    runs, kind = running(evidence), evidence.modules[block].type
+    for path, module in evidence.modules.items():
+        if module.type == kind and path != block and all(f"{path}.{n}" in runs for n in names):
+            mend = "call it here too and add its result, or do not build it here"
+            return f"it has no shortcut as {path!r} has", mend, "warning"
+    return "it has no shortcut", "call it in forward and add its result", None
 
 
 def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
@@ -154,11 +162,11 @@ def _lists(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
         if path in runs | named or block not in called or kind != "ModuleList":
             continue
         weights = weights_of(evidence, path)
-        if not weights or not all(map(_pointwise, weights)):
+        if not weights or not all(map(pointwise, weights)):
             continue
-        if _named_for_sums(evidence, path, weights):
+        if named_for_sums(evidence, path, weights):
             why = f"the sums of {modules[block].type} add their shortcuts as they are"
-        elif not _HEADS.search(path) and _keep_arms(evidence, block, weights):
+        elif not _HEADS.search(path) and keep_arms(evidence, block, weights):
             why = f"{modules[block].type} joins arms of their channels as they are"
         else:
             continue
@@ -170,33 +178,6 @@ def _lists(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
             source=modules[block].source,
             mends=(Mend("call them where they belong, or do not build them"),),
         )
-
-
-def _named_for_sums(evidence: Evidence, path: str, weights: list[tuple[int, ...]]) -> bool:
-    """Whether layers named for shortcuts take an arm's channels to a sum's, each in a sum."""
-    flow = evidence.eval.flow
-    block, _, word = path.rpartition(".")
-    ends = {
-        (flow.value(v).shape[1:2], flow.value(n.outputs[0]).shape[1:2])
-        for n in flow.graph.nodes
-        if n.module == block and name(n) in ADDS and len(n.inputs) == 2 and n.outputs
-        for v in n.inputs
-    }
-    return bool(_NAMED.search(word)) and all(((w[1],), (w[0],)) in ends for w in weights)
-
-
-def _keep_arms(evidence: Evidence, block: str, weights: list[tuple[int, ...]]) -> bool:
-    """Whether several layers keep their channels, and joins of the block have an arm for each."""
-    flow = evidence.eval.flow
-    arms = Counter(
-        flow.value(v).shape[1]
-        for n in flow.graph.nodes
-        if n.module == block and name(n) in ADDS | CONCATS
-        for v in n.inputs
-        if len(flow.value(v).shape) > 2
-    )
-    kept = [w[0] for w in weights if w[0] == w[1]]
-    return len(kept) == len(weights) > 1 and not Counter(kept) - arms
 
 
 def _scales(evidence: Evidence) -> Iterator[Finding]:
@@ -241,7 +222,7 @@ def _could_bridge(evidence: Evidence, block: str, path: str) -> bool:
     grouped = len(first) > 2 and first[1] == 1
     bridges = (first[1] == ends[0][axis] or grouped) and last[0] == ends[1][axis]
     word = path.rpartition(".")[2]
-    return bridges and (bool(_NAMED.search(word)) or _pointwise(first))
+    return bridges and (bool(NAMED.search(word)) or pointwise(first))
 
 
 def _could_fuse(evidence: Evidence, block: str, path: str) -> bool:
@@ -250,7 +231,7 @@ def _could_fuse(evidence: Evidence, block: str, path: str) -> bool:
     It was built for their concatenation.
     """
     weights, flow = weights_of(evidence, path), evidence.eval.flow
-    if not weights or not _pointwise(weights[0]):
+    if not weights or not pointwise(weights[0]):
         return False
     sums = [
         node
@@ -262,11 +243,6 @@ def _could_fuse(evidence: Evidence, block: str, path: str) -> bool:
         and weights[-1][0] == flow.value(node.outputs[0]).shape[1]
         for node in sums
     )
-
-
-def _pointwise(weight: tuple[int, ...]) -> bool:
-    """Whether a convolution's weight is of size 1 along every axis."""
-    return len(weight) > 2 and all(size == 1 for size in weight[2:])
 
 
 def _is_norm(evidence: Evidence, path: str) -> bool:

@@ -21,6 +21,7 @@ from . import (
     fifth_dense_kin,
     fifth_dense_levels,
     fifth_dense_meant,
+    fifth_dense_near,
     fifth_dense_restore,
     fifth_dense_unets,
     fifth_sequences,
@@ -100,7 +101,7 @@ CLEAN: tuple[Clean, ...] = (
     *fifth_sequences_published.CLEAN,
     *fifth_dense_meant.CLEAN,
     *fifth_dense_designs.CLEAN,
-    *fifth_dense_kin.CLEAN,
+    *fifth_dense_near.CLEAN,
 )
 
 __all__ = ["CASES", "CLEAN"]

@@ -1,4 +1,4 @@
-"""Kin of the fifth set's faults in other wirings, and the nearest that are none."""
+"""Kin of the fifth set's faults in other wirings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..case import Case, Clean, conv
+from ..case import Case, conv
 from .fifth_dense_generate import DropPath
 from .fourth_images import twins
 
@@ -25,20 +25,6 @@ class FilmBlock(nn.Module):
         if not self.mended:
             x = y
         return x + self.b(F.silu(self.a(y)))
-
-
-class AdaptiveBlock(nn.Module):
-    """AdaIN at the end of each layer; one linear layer makes the style of both."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = conv(8, 8), conv(8, 8)
-        self.norm, self.style = nn.InstanceNorm2d(8), nn.Linear(4, 32)
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        a, b, c, d = self.style(t)[:, :, None, None].chunk(4, 1)
-        y = F.relu(self.norm(self.a(x)) * a + b)
-        return x + self.norm(self.b(y)) * c + d
 
 
 class Conditioned(nn.Module):
@@ -95,17 +81,6 @@ class DownBlock(nn.Module):
         return self.head(F.relu(y + self.pool(x) if self.mended else y))
 
 
-class DenseDrop(nn.Module):
-    """What is dropped is concatenated: the other half carries the sample on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.grow, self.drop_path, self.fuse = conv(4, 4), DropPath(0.2), conv(8, 4, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fuse(torch.cat([x, self.drop_path(self.grow(x))], 1))
-
-
 class NoisePerSample(nn.Module):
     def __init__(self, mended: bool) -> None:
         super().__init__()
@@ -124,18 +99,6 @@ class LayerScalePerSample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.ls * self.mlp(x)
-
-
-class PositionsFirst(nn.Module):
-    """Tokens come before samples: one position for each of the six."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pos, self.mlp = nn.Parameter(torch.zeros(6, 1, 8)), nn.Linear(8, 8)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.pos
-        return x + self.mlp(x)
 
 
 class SplitAgain(nn.Module):
@@ -166,30 +129,6 @@ class NestedNode(nn.Module):
         up = F.interpolate(x10, size=x00.shape[2:])
         x01 = F.relu(self.x01(torch.cat([x00, up], 1)))
         return self.x02(torch.cat([x00, x01 if self.mended else x00, up], 1))
-
-
-class FirstFrameAgain(nn.Module):
-    """A causal convolution over time: the first frame pads itself."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = nn.Conv1d(4, 4, 1), nn.Conv1d(4, 4, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.a(x)
-        first = y[:, :, :1]
-        return self.b(torch.cat([first, first, y], 2)) + x
-
-
-class FirstTokenAgain(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.a(x)
-        first = y[:, :1]
-        return self.b(torch.cat([first, first, y], 1))
 
 
 class Laterals(nn.Module):
@@ -251,23 +190,4 @@ CASES = (
     Case("nested-node-twice", "kin of RFDNet pull request 6", "TS106", *twins(NestedNode)),
     Case("laterals-unused", "kin of ir-lab/Diff-Control#1", "TS108", *twins(Laterals)),
     Case("fusion-weights-plain", "kin of DCAN pull request 73", "TS207", *twins(WeightedFusion)),
-)
-CLEAN = (
-    Clean(
-        "one-style-for-both",
-        "AdaIN: vectors of one linear layer are conditions, no shortcut",
-        lambda: Conditioned(AdaptiveBlock(), AdaptiveBlock()),
-        STYLED,
-    ),
-    Clean(
-        "caller-adds-the-drop",
-        "the branch drops, its caller adds",
-        lambda: Tokens([TokenBranch(False) for _ in range(3)], add=True),
-        ((2, 5, 4),),
-    ),
-    Clean("dense-drop", "a dropped half of a concatenation", DenseDrop),
-    Clean("positions-first", "sequence first: positions, no samples", PositionsFirst, ((6, 2, 8),)),
-    Clean("first-frame-again", "CogVideoX: a border repeated", FirstFrameAgain, ((2, 4, 9),)),
-    Clean("first-token-again", "DLinear: a border repeated", FirstTokenAgain, ((2, 9, 4),)),
-    Clean("idle-aux-heads", "auxiliary heads without a call", lambda: Laterals(True)),
 )
