@@ -53,6 +53,13 @@ class Pairs(Net):
         return self.a(x) * mask
 
 
+class Levels(Net):
+    """Takes a list of features: a tensor's first axis is none."""
+
+    def forward(self, features):
+        return self.b(self.a(features[-1]))
+
+
 class Words(Net):
     def forward(self, ids):
         x = self.a(ids)
@@ -79,6 +86,9 @@ def conv(*arguments, **options):
 )
 def test_what_fails_at_one_place_for_every_size_is_the_models_fault(model, shapes):
     assert infer_example(model).shapes == shapes
+
+
+POOLED = nn.Sequential(nn.AdaptiveAvgPool2d(1), conv(3, 3, 1))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,6 +24,11 @@ class Example:
         """The shapes as a user writes them: ``1,3,224,224``, several separated by a space."""
         return " ".join(",".join(map(str, t.shape)) for t in self.tensors)
 
+    def filled(self) -> Example:
+        """The example with random numbers, and indices of zero, where it has no data."""
+        tensors = tuple(_filled(t) if t.is_meta else t for t in self.tensors)
+        return replace(self, tensors=tensors)
+
 
 def parse_shapes(text: str) -> Example:
     """Make random inputs from ``1,3,32,32`` (several inputs: separate with spaces or ``;``).
@@ -43,3 +48,9 @@ def parse_shapes(text: str) -> Example:
     if not shapes:
         raise SpecError("--input is empty; mend: --input 1,3,32,32")
     return Example(tuple(torch.rand(s) for s in shapes), "given")
+
+
+def _filled(tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return torch.zeros(tensor.shape, dtype=tensor.dtype)
+    return torch.rand(tensor.shape).to(tensor.dtype)

@@ -35,6 +35,11 @@ def infer_example(
     >>> infer_example(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())).shapes
     '1,3,32,32'
     """
+    return _found(model, meant, seen).filled()
+
+
+def _found(model: nn.Module, meant: Sequence[Example], seen: Sequence[Example]) -> Example:
+    """The example, perhaps without data: most that are tried are of no use."""
     meant = [_typed(model, example) for example in (*meant, *_recorded(model))]
     layers: dict[str, nn.Module] = {n: m for n, m in model.named_modules() if isinstance(m, KNOWN)}
     first = next(iter(layers), None)

@@ -18,6 +18,8 @@ KNOWN = (
     nn.MultiheadAttention,
 )  # fmt: skip
 
+_MOST = 2**25  # numbers: more would be gigabytes behind the first layer
+
 
 def shapes_for(layer: nn.Module, model: nn.Module) -> list[tuple[int, ...]]:
     """Shapes to try where a model's first layer is this one, the likeliest first."""
@@ -38,15 +40,16 @@ def shapes_for(layer: nn.Module, model: nn.Module) -> list[tuple[int, ...]]:
     space = (sizes[0],) * rank
     # Axes in another order, a time axis before the channels, and no axis for a single channel.
     others = [(1, *space, channels), (1, 4, channels, *space)]
-    return [*shapes, *others, *([(1, *space)] if channels == 1 else [])]
+    shapes += [*others, *([(1, *space)] if channels == 1 else [])]
+    return [shape for shape in shapes if prod(shape) <= _MOST] or shapes[:1]
 
 
 def tensor_for(model: nn.Module, layer: nn.Module | None, shape: tuple[int, ...]) -> Tensor:
-    """Random numbers of the model's own type; zeros for a layer that looks them up."""
+    """A tensor without data of the model's own type, or of indices for a layer of look-ups."""
     if isinstance(layer, nn.Embedding):
-        return torch.zeros(shape, dtype=torch.long)
+        return torch.empty(shape, dtype=torch.long, device="meta")
     first = next((p for p in model.parameters() if p.is_floating_point()), None)
-    return torch.rand(shape).to(torch.float32 if first is None else first.dtype)
+    return torch.empty(shape, dtype=None if first is None else first.dtype, device="meta")
 
 
 def fits(layer: nn.Module, shape: tuple[int, ...]) -> bool:

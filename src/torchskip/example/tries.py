@@ -54,7 +54,7 @@ class Try:
         node = graph.nodes[failure.node]
         roots, layers = _behind(graph, node)
         op = node.op.split(".")[1 if node.op.startswith("aten.") else -1]
-        if layers == 0 or len(roots) != 1:
+        if layers == 0 or len(roots) != 1 or _taken_as_list(graph):
             return None
         if op in _JOINS and len(node.inputs) > 1:
             return (node.module, op, node.source)
@@ -94,6 +94,16 @@ def unknown(tries: Sequence[Try]) -> str:
         f"its input is unknown: {first.example.shapes} ({first.example.reason}) fails{where}: "
         f"{failure.error if failure else ''}: {said}{others}; mend: --input 1,3,32,32 (two: "
         "'1,3,32,32 1,10'); a dictionary or a list in Python, as torchskip.check(model, batch)"
+    )
+
+
+def _taken_as_list(graph: Graph) -> bool:
+    """Whether forward takes the input's first axis apart, as it would a list of tensors."""
+    return any(
+        (node.op.startswith("aten.select.") and node.argument("dim", 0) == 0)
+        or (node.op.startswith("aten.unbind.") and node.argument("dim", 0) == 0)
+        for node in graph.nodes
+        if set(node.inputs) & set(graph.inputs)
     )
 
 
