@@ -170,6 +170,22 @@ class Steps(nn.Module):
         return x
 
 
+def dense(named, late):
+    """Two layers and a projection of their result or of the input."""
+
+    def forward(s, x):
+        y = s.b(F.silu(s.a(x)))
+        return y + getattr(s, named)(y if late else x)
+
+    return seq(linear(), Net(forward, a=linear(), b=linear(), **{named: linear()}))
+
+
+def matched(named):
+    """The input is added as it is, and a layer ends the branch."""
+    block = Net(lambda s, x: x + getattr(s, named)(F.relu(s.a(x))), a=c1(), **{named: c1(k=1)})
+    return seq(c1(), block)
+
+
 def fused(join, stride=2):
     def forward(s, x, y):
         x, y = s.slow(x), s.fuse(s.fast(y))
@@ -229,6 +245,8 @@ FIRES = {
     "TS101 two inputs added": ("TS101", lambda: fused("add"), TWO),
     "TS106 added by the caller": ("TS106", lambda: levels(True), SERIES),
     "TS108 a list of shortcuts": ("TS108", lambda: Listed("skip_convs"), SERIES),
+    "TS204 residual layer behind": ("TS204", lambda: dense("residual_layer", True), TOKENS),
+    "TS204 matching layer behind": ("TS204", lambda: matched("matching_conv"), SERIES),
     "TS203 one layer in every step": ("TS203", lambda: Steps("first"), ROWS),
     "TS202 all tokens": ("TS202", lambda: classed(False), TOKENS),
 }
@@ -260,6 +278,9 @@ SILENT = {
     "TS108 used in training": ("TS108", lambda: Listed("skip_convs", training=True), SERIES),
     "TS108 of another width": ("TS108", lambda: Listed("skip_convs", 6), SERIES),
     "TS108 without the name": ("TS108", lambda: Listed("heads"), SERIES),
+    "TS204 residual layer beside": ("TS204", lambda: dense("residual_layer", False), TOKENS),
+    "TS204 a branch called residual": ("TS204", lambda: dense("residual", True), TOKENS),
+    "TS204 WaveNet's layer": ("TS204", lambda: matched("res_conv"), SERIES),
     "TS203 one layer called shared": ("TS203", lambda: Steps("shared_layers"), ROWS),
     "TS202 the first token alone": ("TS202", lambda: classed(True), TOKENS),
 }

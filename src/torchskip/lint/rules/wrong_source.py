@@ -51,8 +51,10 @@ from torchskip.lint.words import called, shape
 
 RULE = Rule("TS204", "wrong-source", "warning", __doc__)
 _PUBLISHED = frozenset({"BasicBlock", "Bottleneck"})  # He et al., 2015
-_PROJECTION = re.compile(r"(\w+_)?(short_?cut|down_?sample)\w*", re.I)
-_SHORTCUT = re.compile(r"short_?cut|skip|down_?sample|identity", re.I)
+_PROJECTION = re.compile(r"(\w+_)?(short_?cut|down_?sample|match(ing)?(_|$))\w*", re.I)
+_SHORTCUT = re.compile(r"short_?cut|skip|down_?sample|identity|(^|_)match(ing)?(_|$)", re.I)
+# A branch may be called `residual`, and a projection is one layer: TiDE's `residual_layer`.
+_RESIDUAL = re.compile(r"res(idual)?_?(layer|linear|fc|proj\w*|conv1x1)", re.I)
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -87,7 +89,9 @@ def _late(evidence: Evidence) -> Iterator[Finding]:
             inner = [n.module.removeprefix(block + ".") if block else n.module for n in layers]
             if not layers or arm.role != "branch":
                 continue
-            if not all(_SHORTCUT.search(path.partition(".")[0]) for path in inner):
+            tops = [path.partition(".")[0] for path in inner]
+            one = len(layers) == 1 and bool(_RESIDUAL.fullmatch(tops[0]))
+            if not one and not all(map(_SHORTCUT.search, tops)):
                 continue
             way = run.flow.nodes_between(region.entry, skip.split)
             if any(is_layer(n) for n in way) and not any(
