@@ -10,8 +10,8 @@ normalisations that serve both arms of one sum.
 `nn.Sequential(*[block] * 8)` is one block applied eight times: an eighth of the parameters, and
 normalisation statistics that are averaged over places where they differ. Networks that share
 weights on purpose loop over one module, hand one of their own to blocks below, run it on several
-inputs side by side, feed it the sum of an earlier value and its own result, or name it `shared`;
-these are not reported.
+inputs side by side, feed it the sum of an earlier value and its own result, name it `shared`, or
+look one label up in one table again; these are not reported.
 
 ## Example
 
@@ -46,6 +46,7 @@ RULE = Rule("TS203", "shared-module", "warning", __doc__)
 _CONTAINERS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
 _SHARED = re.compile(r"(?<![a-z])(shared?|tied)(?![a-z])", re.I)  # its names say it: TabNet
 _OWN = (Mend("make one module per place"),)
+_ONCE = (Mend("run it once and use that result"),)
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -126,9 +127,15 @@ def _lines(evidence: Evidence, reported: set[str]) -> Iterator[Finding]:
         if owner in meant:
             continue
         for before, after in pairwise(ordered):
-            lines = (before.source, after.source)
+            lines, mends = (before.source, after.source), _OWN
             if before.inputs and before.inputs[:1] == after.inputs[:1]:
-                text = f"{path!r} runs twice on the same value: both arms hold the same layer"
+                if name(before) == "embedding":  # a condition is looked up where it is needed
+                    continue
+                text = f"{path!r} runs twice on the same value: "
+                if not flow.live.isdisjoint(before.outputs):
+                    text += "both arms hold the same layer"
+                else:
+                    text, mends = text + "the first result is thrown away", _ONCE
             elif is_norm(after) and _meet(flow, before, after):
                 text = (
                     f"{path!r} normalises both arms of a sum: its statistics and its scale are a "
@@ -147,7 +154,7 @@ def _lines(evidence: Evidence, reported: set[str]) -> Iterator[Finding]:
                 )
             else:
                 continue
-            yield RULE.at(after, text, mends=_OWN)
+            yield RULE.at(after, text, mends=mends)
             break
 
 

@@ -113,7 +113,23 @@ class TemporalBlock(nn.Module):
         return x + self.attn(self.norm1(x))
 
 
+class LabelAgain(nn.Module):
+    """DiT in diffusers: the first block's table gives the last layer its condition too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.label = nn.Linear(4, 8), nn.Embedding(10, 8)
+        self.norm, self.mlp, self.head = nn.LayerNorm(8), nn.Linear(8, 8), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        label = label.long().squeeze(1)
+        x = self.embed(x)
+        x = x + self.mlp(self.norm(x) * self.label(label)[:, None])
+        return self.head(x * (1 + self.label(label)[:, None]))
+
+
 CLEAN = (
+    Clean("label-again", "DiT: one label looked up twice", LabelAgain, ((2, 5, 4), (2, 1))),
     Clean(
         "one-style-for-both",
         "AdaIN: vectors of one linear layer are conditions, no shortcut",
