@@ -57,7 +57,9 @@ class Levels(Net):
     """Takes a list of features: a tensor's first axis is none."""
 
     def forward(self, features):
-        return self.b(self.a(features[-1]))
+        top = self.a(features[-1])
+        top = nn.functional.batch_norm(top, torch.zeros(4), torch.ones(4))
+        return top * self.b(features[-2])
 
 
 class Words(Net):
@@ -88,7 +90,7 @@ def test_what_fails_at_one_place_for_every_size_is_the_models_fault(model, shape
     assert infer_example(model).shapes == shapes
 
 
-POOLED = nn.Sequential(nn.AdaptiveAvgPool2d(1), conv(3, 3, 1))
+POOLED = nn.Sequential(nn.AdaptiveAvgPool2d(1), conv(3, 4, 1))
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,7 @@ POOLED = nn.Sequential(nn.AdaptiveAvgPool2d(1), conv(3, 3, 1))
     [
         (Flat(conv(3, 2, 1), nn.Linear(2 * 7, 5)), "fails in 'b': RuntimeError: "),
         (Up(nn.ConvTranspose2d(8, 4, 2, stride=2)), "1,8,32,32 1,8,32,32 (inferred from a (C"),
+        (Levels(POOLED, conv(6, 4, 1)), "fails: RuntimeError: running_mean should contain 1 elem"),
         (
             Pairs(conv(3, 3, 3)),
             "ValueError: not enough values to unpack (expected 2, got 1)",
