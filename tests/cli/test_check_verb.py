@@ -126,7 +126,7 @@ def test_fail_on_and_settings(files, capsys):
         (["."], "'.' is a directory; mend: name its files"),
         (
             ["leaves.py"],
-            "Leaves: its input is unknown: 1,3,32,32 (inferred from a (Conv2d)) fails: Sys",
+            "Leaves: it cannot be run here: SystemExit: 1",
         ),
         (["clean.py", "--select", "TS999"], "no rule's code begins with 'TS999'"),
         (["clean.py", "--select", "E501"], "'E501' is no rule code"),

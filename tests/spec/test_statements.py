@@ -3,6 +3,7 @@
 import pytest
 
 from torchskip.errors import SpecError
+from torchskip.example import infer_example
 from torchskip.spec.load import load
 
 MISSING = """
@@ -53,6 +54,22 @@ def test_a_missing_library_costs_what_needs_it(tmp_path):
         f"line 25 is left out: {SAID}",
         f"constructing 'Built' failed: {SAID}",
     ]
+
+
+NEEDED = """
+from torch import nn
+from a_library_of_no_name import attention
+class Net(nn.Conv2d):
+    def __init__(self): super().__init__(3, 3, 3)
+    def forward(self, x): return attention(super().forward(x))
+"""
+
+
+def test_a_forward_that_needs_it_cannot_be_run(tmp_path):
+    ((net,), _) = load(written(tmp_path, NEEDED))
+    with pytest.raises(SpecError) as caught:
+        infer_example(net.model)
+    assert str(caught.value) == f"it cannot be run here: {SAID}"
 
 
 CRASHES = """

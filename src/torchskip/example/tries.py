@@ -15,6 +15,8 @@ __all__ = ["Try", "own_fault", "tried", "unknown"]
 
 # Errors of Python code that no other input would have avoided.
 _OWN = frozenset({"NameError", "UnboundLocalError"})
+# And those that say nothing of the input either: something is not here.
+_ABSENT = frozenset({"ModuleNotFoundError", "ImportError", "NotImplementedError", "SystemExit"})
 _CHANNELS = {"convolution": 1, "_convolution": 1, "addmm": -1, "mm": -1, "linear": -1}
 _NORMS = frozenset({"native_batch_norm", "batch_norm", "native_group_norm", "group_norm"})
 _JOINS = frozenset({"add", "add_", "sub", "sub_", "mul", "mul_", "cat", "concat", "stack"})
@@ -88,6 +90,8 @@ def unknown(tries: Sequence[Try]) -> str:
     first = tries[0]
     failure = first.graph.failure
     said = "" if failure is None else failure.message.strip().partition("\n")[0]
+    if failure is not None and (failure.error in _ABSENT or "CUDA" in failure.message):
+        return f"it cannot be run here: {failure.error}: {said}"
     where = f" in {first.refused_by!r}" if first.refused_by else ""
     others = f", and {len(tries) - 1} others fail too" if len(tries) > 1 else ""
     return (

@@ -27,6 +27,7 @@ def run(tree: ast.Module, path: Path, namespace: dict[str, Any]) -> tuple[str, .
     future = any(isinstance(n, ast.ImportFrom) and n.module == "__future__" for n in tree.body)
     flags = __future__.annotations.compiler_flag if future else 0
     left: list[str] = []
+    missing: list[BaseException] = []
     stopped = False
     for statement in tree.body:
         if stopped and not defines(statement):
@@ -38,8 +39,9 @@ def run(tree: ast.Module, path: Path, namespace: dict[str, Any]) -> tuple[str, .
                 _execute(statement, path, namespace, flags)
             elif isinstance(statement, _IMPORTS):
                 namespace |= {name: _Missing(error) for name in _bound(statement)}
+                missing.append(error)
                 left.append(f"line {statement.lineno} does not import: {why(error)}")
-            elif isinstance(error, _UnavailableError):
+            elif any(error is one for one in missing):
                 left.append(f"line {_line(error, path)} is left out: {why(error)}")
                 stopped = stopped or not defines(statement)
             elif not stopped:
@@ -59,8 +61,6 @@ def defines(statement: ast.stmt) -> bool:
 
 def why(error: BaseException) -> str:
     """An error as one line."""
-    if isinstance(error, _UnavailableError) and error.__cause__ is not None:
-        error = error.__cause__
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
@@ -86,10 +86,6 @@ def _bound(statement: ast.stmt) -> tuple[str, ...]:
     return tuple(name for name in names if name != "*")
 
 
-class _UnavailableError(ImportError):
-    """Something was used whose import failed."""
-
-
 class _Missing:
     """Stands for what could not be imported: any use of it raises the import's error."""
 
@@ -97,7 +93,7 @@ class _Missing:
         self._error = error
 
     def _raise(self, *_: object, **__: object) -> NoReturn:
-        raise _UnavailableError(str(self._error)) from self._error
+        raise self._error.with_traceback(None)
 
     __call__ = __getitem__ = __iter__ = __mro_entries__ = __enter__ = _raise
 
