@@ -1,9 +1,9 @@
 """The arms of a join have shapes that do not meet, and forward fails.
 
 ## What it does
-When forward stops at a sum, product or concatenation, traces both arms back to where they part,
-names every step with its shape and the first step after which the arms can no longer meet, and
-solves for settings that make them meet.
+When forward stops at a sum, product or concatenation, traces both arms back to where they part, or
+to the inputs that they come from, names every step with its shape and the first step after which
+the arms can no longer meet, and solves for settings that make them meet.
 
 ## Why is this bad
 The model does not run. PyTorch's message ("The size of tensor a (32) must match the size of tensor

@@ -20,8 +20,9 @@ a batch of 1 the shapes even agree, so the example that was tried first hides it
     return out + skip           # both (N, 1)
 
 A value that was taken off before the layers and is put back after them, `f(x - last) + last`,
-context vectors `(N, C, 1, 1)` made by layers (global context, time embeddings) and maps that
-become a gate (`sigmoid(a + b)`) are published designs and are not reported.
+context vectors `(N, C, 1, 1)` made by layers (global context, time embeddings), maps that become a
+gate (`sigmoid(a + b)`) and sums over all pairs of samples (graph attention, distances) are
+published designs and are not reported.
 
 ## References
 NumPy, *Broadcasting*; Cao et al., *GCNet*, 2019, and Ho et al., *DDPM*, 2020 (broadcast sums that
