@@ -70,7 +70,7 @@ def test_a_bare_file_offers_its_own_classes_and_made_models_only(file):
         "from torch import nn\nfrom torch.nn import Conv2d, ReLU\n"
         "class A(nn.Module):\n    pass\n"
         "class B(nn.Module):\n    def __init__(self, n): super().__init__()\n"
-        "class C(B):\n    pass\n"
+        "class C(B):\n    pass\nalias = A\n"
         "made = B(3)\nchain = nn.Sequential(nn.ReLU())\nalready = A()\nloss = nn.MSELoss()\n"
     )
     loaded, skipped = load(str(path))

@@ -184,7 +184,10 @@ def _candidates(module: ModuleType) -> Iterator[tuple[str, object]]:
     seen: set[int] = set()
     for name, value in list(vars(module).items()):
         defined_here = isinstance(value, type) and value.__module__ == module.__name__
-        if defined_here and issubclass(value, nn.Module) and not inspect.isabstract(value):
+        if not defined_here or id(value) in seen:  # a second name for the same class
+            continue
+        if issubclass(value, nn.Module) and not inspect.isabstract(value):
+            seen.add(id(value))
             yield name, value
     for name, value in list(vars(module).items()):
         loss = isinstance(value, nn.modules.loss._Loss)
