@@ -56,6 +56,14 @@ class ResidualUnit(nn.Module):
         return x + y if self.add else y
 
 
+def lending():
+    """Residual units, added outside, whose last convolution is one for all of them."""
+    units = [ResidualUnit(False) for _ in range(3)]
+    for unit in units[1:]:
+        unit.b = units[0].b
+    return seq(*(Net(lambda s, x: x + s.unit(x), unit=unit) for unit in units))
+
+
 class Saved(nn.Module):
     def __init__(self):
         super().__init__()
@@ -502,6 +510,7 @@ SILENT = {
     "TS201 strided": bad(
         "TS201", lambda: seq(ResidualUnit(True), Net(lambda s, x: s.a(x), a=c2(stride=2)))
     ),
+    "TS201 a layer shared by all blocks": bad("TS201", lending),
     "TS201 flag passed on": bad("TS201", lambda: Config(True)),
     "TS202 on the branch": bad(
         "TS202", lambda: seq(c2(), Net(lambda s, x: x + s.a(s.n(x)), n=nn.BatchNorm2d(4), a=c2()))

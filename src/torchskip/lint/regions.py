@@ -61,12 +61,24 @@ def regions(run: Pass) -> dict[str, Region]:
     for path, nodes in inside.items():
         if path not in once:
             continue
+        nodes = max(_runs(nodes), key=len)  # a layer shared with other blocks runs there too
         made = {v for n in nodes for v in n.outputs}
         own = {n.index for n in nodes}
         entering = list(dict.fromkeys(v for n in nodes for v in n.inputs if v not in made))
         leaving = [v for v in sorted(made) if v in outputs or set(flow.readers[v]) - own]
         if entering and leaving and leaving[-1] in flow.live:
             found[path] = Region(path, tuple(nodes), entering[0], leaving[-1])
+    return found
+
+
+def _runs(nodes: list[Node]) -> list[list[Node]]:
+    """Operations that follow each other, cut where others ran between."""
+    found: list[list[Node]] = []
+    for node in nodes:
+        if found and found[-1][-1].index + 1 == node.index:
+            found[-1].append(node)
+        else:
+            found.append([node])
     return found
 
 
