@@ -136,3 +136,13 @@ def test_statistics_of_one_batch():
     model = nn.Sequential(conv(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(4))
     assert infer_example(model.train()).shapes == "1,3,32,32"
     assert model.training
+
+
+class Selects(Net):
+    def forward(self, x):
+        x = self.a(x)
+        return x[x.mean((1, 2, 3)).isfinite().nonzero()[:, 0]]
+
+
+def test_a_model_that_reads_values():
+    assert infer_example(Selects(conv(3, 4, 3))).shapes == "1,3,32,32"

@@ -68,8 +68,15 @@ class Try:
 
 
 def tried(model: nn.Module, example: Example) -> Try:
-    """Run a model on an example without data, in evaluation: one batch has no statistics."""
-    return Try(example, trace(model, *example.tensors, training=False, device="meta"))
+    """Run a model on an example without data, in evaluation: one batch has no statistics.
+
+    A model that reads values is run with them.
+    """
+    graph = trace(model, *example.tensors, training=False, device="meta")
+    failure = graph.failure
+    if failure is not None and ("NotImpl" in failure.error or "meta" in failure.message.lower()):
+        graph = trace(model, *example.filled().tensors, training=False)
+    return Try(example, graph)
 
 
 def own_fault(tries: Sequence[Try]) -> Try | None:
