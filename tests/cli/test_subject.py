@@ -59,6 +59,25 @@ def test_an_unknown_input_is_no_finding(file, capsys):
     assert main(["check", f"{file}:Up", "--input", "1,8,16,16 1,4,32,32"]) == 0
 
 
+def test_a_model_of_unknown_input_is_drawn_up_to_where_it_stops(tmp_path, capsys):
+    path = tmp_path / "net.py"
+    path.write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n"
+        "        self.a, self.b = nn.Conv2d(3, 3, 3, padding=1), nn.Linear(20, 2)\n"
+        "    def forward(self, x):\n"
+        "        x = x + self.a(x)\n        return self.b(x.reshape(7, -1))\n"
+    )
+    assert main(["inspect", str(path)]) == 1
+    told = capsys.readouterr()
+    assert "identity  add" in told.out
+    assert "The forward pass stopped in" in told.out
+    assert "Net: its input is unknown: 1,3," in told.err
+    assert main(["explain", str(path)]) == 1
+    assert main(["check", str(path)]) == 2
+
+
 def test_the_input_that_the_file_gives_to_the_other_model(file):
     """The class is made with other arguments; what its file calls it with still runs."""
     ((net,), _) = subjects(f"{file}:Net(5)", None)

@@ -26,13 +26,13 @@ class Explain:
         from rich.console import Console
         from rich.text import Text
 
-        from torchskip.cli.subject import subjects
+        from torchskip.cli.subject import drawn
         from torchskip.explain import walk
         from torchskip.inspection import inspect
         from torchskip.render.walkthrough import to_table
 
         console = Console(highlight=False)
-        found, skipped = subjects(self.spec, self.input)
+        found, skipped = drawn(self.spec, self.input)
         failed = False
         for subject in found:
             inspection = inspect(subject.model, *subject.example.tensors)

@@ -36,11 +36,11 @@ class Inspect:
 
     def run(self) -> int:
         """Print or write the inspection of every model; 1 when one of them fails to run."""
-        from torchskip.cli.subject import subjects
+        from torchskip.cli.subject import drawn
         from torchskip.errors import SpecError
         from torchskip.inspection import inspect
 
-        found, skipped = subjects(self.spec, self.input)
+        found, skipped = drawn(self.spec, self.input)
         if self.format in {"html", "svg"} and len(found) > 1:
             names = ", ".join(subject.name for subject in found)
             raise SpecError(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
+import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 
 from torch import nn
 
 from torchskip.errors import SpecError
-from torchskip.example import Example, infer_example, parse_shapes
+from torchskip.example import Example, UnknownInput, infer_example, parse_shapes
 from torchskip.spec.load import Loaded, Skipped, load
 
-__all__ = ["Subject", "subjects"]
+__all__ = ["Subject", "UnknownInputs", "drawn", "subjects"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +32,14 @@ class Subject:
         return f"{name}, input {self.example.shapes} ({self.example.reason})"
 
 
+class UnknownInputs(SpecError):  # noqa: N818
+    """No model of a SPEC is known to run; ``guesses`` are those that ran a part of the way."""
+
+    def __init__(self, message: str, guesses: tuple[Subject, ...]) -> None:
+        super().__init__(message)
+        self.guesses = guesses
+
+
 def subjects(spec: str, shapes: str | None) -> tuple[tuple[Subject, ...], tuple[Skipped, ...]]:
     """Load the models of a SPEC, each with the given or an inferred input.
 
@@ -40,6 +49,7 @@ def subjects(spec: str, shapes: str | None) -> tuple[tuple[Subject, ...], tuple[
     loaded, skipped = load(spec)
     given = parse_shapes(shapes) if shapes is not None else None
     found: list[Subject] = []
+    guesses: list[Subject] = []
     left = list(skipped)
     for item in loaded:
         try:
@@ -47,18 +57,33 @@ def subjects(spec: str, shapes: str | None) -> tuple[tuple[Subject, ...], tuple[
                 example = given or _inferred(item)
         except SpecError as error:
             left.append(Skipped(item.name, str(error)))
+            if isinstance(error, UnknownInput) and error.nearest.graph.nodes:
+                guess = error.nearest.example.filled()
+                guesses.append(Subject(item.name, item.model.eval(), guess, _made(item)))
         else:
             # A fresh model is in training mode, in which statistics refuse a batch of one.
             found.append(Subject(item.name, item.model.eval(), example, _made(item)))
     if not found:
         reasons = [f"{s.name}: {s.reason}" for s in left]
-        raise SpecError(
-            "\n  ".join([f"no model of {spec!r} can be run", *reasons][len(reasons) == 1 :])
+        raise UnknownInputs(
+            "\n  ".join([f"no model of {spec!r} can be run", *reasons][len(reasons) == 1 :]),
+            tuple(guesses),
         )
     inside = {type(part) for one in found for part in one.model.modules() if part is not one.model}
     outer = tuple(one for one in found if type(one.model) not in inside) or tuple(found)
     known = {type(part).__name__ for one in outer for part in one.model.modules()}
     return outer, tuple(s for s in left if s.name not in known)
+
+
+def drawn(spec: str, shapes: str | None) -> tuple[tuple[Subject, ...], tuple[Skipped, ...]]:
+    """Load the models of a SPEC to draw them: as far as they run, where no input is known."""
+    try:
+        return subjects(spec, shapes)
+    except UnknownInputs as error:
+        if not error.guesses:
+            raise
+        print(f"torchskip: {error}", file=sys.stderr)
+        return error.guesses, ()
 
 
 def _inferred(item: Loaded) -> Example:

@@ -2,5 +2,6 @@
 
 from torchskip.example.given import Example, parse_shapes
 from torchskip.example.infer import infer_example
+from torchskip.example.tries import UnknownInput
 
-__all__ = ["Example", "infer_example", "parse_shapes"]
+__all__ = ["Example", "UnknownInput", "infer_example", "parse_shapes"]

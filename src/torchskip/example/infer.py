@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchskip.errors import SpecError
 from torchskip.example.given import Example
 from torchskip.example.layers import KNOWN, fits, shapes_for, tensor_for
-from torchskip.example.tries import Try, own_fault, tried, unknown
+from torchskip.example.tries import Try, UnknownInput, own_fault, tried
 
 __all__ = ["infer_example"]
 
@@ -19,7 +19,7 @@ __all__ = ["infer_example"]
 def infer_example(
     model: nn.Module, meant: Sequence[Example] = (), seen: Sequence[Example] = ()
 ) -> Example:
-    """Choose an example input for a model; raise `SpecError` when its input is unknown.
+    """Choose an example input for a model; raise `SpecError` where no layer tells of one.
 
     In this order, the first that the model runs with: what its file calls this very model with
     (`meant`); other tensors that its file makes (`seen`); the size that timm records for it; the
@@ -30,7 +30,7 @@ def infer_example(
 
     Where it runs with none, what is `meant` or recorded counts as right, and so does an inferred
     input where all sizes end at one place for the same channels: there the model is wrong.
-    Otherwise only the guess is known to be wrong, and the input is unknown.
+    Otherwise only the guess is known to be wrong: `UnknownInput`.
 
     >>> infer_example(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())).shapes
     '1,3,32,32'
@@ -79,7 +79,7 @@ def _from_layers(model: nn.Module, layers: dict[str, nn.Module], first: str) -> 
         wrong = wrong or own_fault(group)
         name = group[0].refused_by if group[0].refused_by in layers else None
     if wrong is None:
-        raise SpecError(unknown(tries))
+        raise UnknownInput(tries)
     return wrong.example
 
 

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 
 from torch import nn
 
+from torchskip.errors import SpecError
 from torchskip.example.given import Example
 from torchskip.graph import Graph, Node
 from torchskip.trace import trace
 
-__all__ = ["Try", "own_fault", "tried", "unknown"]
+__all__ = ["Try", "UnknownInput", "own_fault", "tried", "unknown"]
 
 # Errors of Python code that no other input would have avoided.
 _OWN = frozenset({"NameError", "UnboundLocalError"})
 # And those that say nothing of the input either: something is not here.
 _ABSENT = frozenset({"ModuleNotFoundError", "ImportError", "NotImplementedError", "SystemExit"})
+_BUILDS = ("CUDA", "C++ ops")  # what torch and torchvision say that they were built without
 _CHANNELS = {"convolution": 1, "_convolution": 1, "addmm": -1, "mm": -1, "linear": -1}
 _NORMS = frozenset({"native_batch_norm", "batch_norm", "native_group_norm", "group_norm"})
 _JOINS = frozenset({"add", "add_", "sub", "sub_", "mul", "mul_", "cat", "concat", "stack"})
+
+
+class UnknownInput(SpecError):  # noqa: N818
+    """A model ran with none of the inputs tried; with ``nearest`` it came farthest."""
+
+    def __init__(self, tries: Sequence[Try]) -> None:
+        super().__init__(unknown(tries))
+        self.nearest = max(tries, key=lambda one: len(one.graph.nodes))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +108,10 @@ def unknown(tries: Sequence[Try]) -> str:
     first = tries[0]
     failure = first.graph.failure
     said = "" if failure is None else failure.message.strip().partition("\n")[0]
-    if failure is not None and (failure.error in _ABSENT or "CUDA" in failure.message):
+    said = shorten(said, 300, placeholder=" ...")
+    if failure is not None and (
+        failure.error in _ABSENT or any(words in failure.message for words in _BUILDS)
+    ):
         return f"it cannot be run here: {failure.error}: {said}"
     where = f" in {first.refused_by!r}" if first.refused_by else ""
     others = f", and {len(tries) - 1} others fail too" if len(tries) > 1 else ""
