@@ -56,6 +56,31 @@ class ResidualUnit(nn.Module):
         return x + y if self.add else y
 
 
+class Rectified(nn.Module):
+    """A convolution behind a rectifier in place; `run` joins before it, as no forward."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.relu = c2(), nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        return self.a(self.relu(x))
+
+    def run(self, x):
+        return self.relu(self.a(x) + x)
+
+
+def listed(method):
+    """Blocks in a list, whose caller joins what goes in and what comes out, or calls `run`."""
+
+    def forward(s, x):
+        for block in s.blocks:
+            x = block.run(x) if method == "run" else block(x) + x
+        return x
+
+    return seq(c2(), Net(forward, blocks=nn.ModuleList([Rectified(), Rectified()])))
+
+
 def lending():
     """Residual units, added outside, whose last convolution is one for all of them."""
     units = [ResidualUnit(False) for _ in range(3)]
@@ -230,6 +255,7 @@ FIRES = {
         "TS104",
         lambda: seq(c2(), Net(lambda s, x: torch.cat([s.a(F.elu(x, inplace=True)), x], 1), a=c2())),
     ),
+    "TS104 block in a list": bad("TS104", lambda: listed("forward")),
     "TS104 nested, view": bad(
         "TS104",
         lambda: nested(Net(lambda s, x: s.a(x.view(x.shape).mul_(2)) + x, a=c2())),
@@ -447,6 +473,7 @@ SILENT = {
         "TS103", lambda: Net(lambda s, x: x * torch.sigmoid(s.a(x) + s.b(x)), a=c2(4, 1), b=c2())
     ),
     "TS104 out of place": bad("TS104", lambda: relu_first(c2, False)),
+    "TS104 another method of blocks in a list": bad("TS104", lambda: listed("run")),
     "TS104 after a norm": bad(
         "TS104", lambda: Net(lambda s, x: x + s.b(x), b=seq(nn.BatchNorm2d(4), nn.ReLU(True), c2()))
     ),

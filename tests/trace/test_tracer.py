@@ -450,6 +450,22 @@ def test_a_forward_called_by_its_name_is_its_module_running(by_name):
     assert places["mul"] == ("", "Called")
 
 
+def test_a_call_in_the_place_of_a_forward_is_its_module_running():
+    class Unit(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1)
+
+        def __call__(self, x):
+            return x + self.conv(x)
+
+    graph = trace(nn.Sequential(nn.Sequential(Unit())), torch.zeros(1, 3, 4, 4))
+    assert [(short(graph)[n.index], n.module, n.module_type) for n in graph.nodes] == [
+        ("convolution", "0.0.conv", "Conv2d"),
+        ("add", "0.0", "Unit"),
+    ]
+
+
 def test_a_method_of_another_module_runs_in_the_caller():
     class Child(nn.Module):
         def forward(self, x, parent):

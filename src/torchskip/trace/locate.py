@@ -190,13 +190,15 @@ class Calls:
     def now(self) -> tuple[Call, Spot | None]:
         """Return the innermost running module, and the user's place in it.
 
-        A forward that was called by its name, past `nn.Module.__call__`, runs all the same.
+        A forward that was called by its name, past `nn.Module.__call__`, runs all the same, and
+        so does a `__call__` that stands in the place of the forward.
         """
         call, frame = self.stack[-1], _users(sys._getframe(2))
         if frame is None:
             return call, None
         code = frame.f_code
-        if code.co_name == "forward" and call.code not in (None, code) and code.co_argcount:
+        by_name = code.co_name == "forward" and call.code not in (None, code)
+        if (by_name or code.co_name == "__call__") and code.co_argcount:
             module = frame.f_locals.get(code.co_varnames[0])
             path = self.paths.get(id(module), "")
             if path and path.startswith(f"{call.path}." if call.path else ""):

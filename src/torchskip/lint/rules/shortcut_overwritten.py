@@ -186,7 +186,7 @@ def _callers(evidence: Evidence, writer: Node) -> Iterator[Finding]:
         memories = {flow.value(v).memory for v in node.inputs}
         if name(node) not in _JOINS or len(memories) < 2 or written.memory not in memories:
             continue
-        owner = _child(node.module, writer.module)
+        owner = _called_below(run, node.module, writer.module)
         if owner is None or maker is None or below(maker.module, owner):
             continue
         if _returns(run, owner, writer.call) - {written.memory}:
@@ -220,12 +220,17 @@ def _returns(run: Pass, owner: str, call: int) -> set[int]:
     }
 
 
-def _child(path: str, other: str) -> str | None:
-    """The module right below the path that holds the other one; None if it is not below."""
+def _called_below(run: Pass, path: str, other: str) -> str | None:
+    """The outermost module between the path and the other one, or that one, that was called.
+
+    A list of modules never is, nor a module of which another method than its forward runs.
+    """
+    called = {m.path for m in run.graph.modules if m.calls}
     if other == path or not below(other, path):
         return None
-    rest = other.removeprefix(path).removeprefix(".").partition(".")[0]
-    return f"{path}.{rest}" if path else rest
+    names = other.split(".")
+    outer = [".".join(names[: i + 1]) for i in range(len(names))]
+    return next((p for p in outer if below(p, path) and p != path and p in called), None)
 
 
 def _shared(run: Pass, node: Node) -> bool:
