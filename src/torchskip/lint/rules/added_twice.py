@@ -6,7 +6,8 @@ Looks through every sum, and through sums of sums, for a value that occurs more 
 also where it is cut out of a concatenation that holds it. A part of a sum that holds the value
 already, `x + 0.5 * (x + f(x))`, is a warning, and so is a value added to a part of itself,
 `y + 0.2 * y`. The mean of residual blocks side by side is none, and neither is the sum of the
-results of all blocks before, each of which is read elsewhere too.
+results of all blocks before, each of which is read elsewhere too. A shortcut around several blocks
+that have their own, with no layer behind them, is a note: published groups do so.
 
 ## Why is this bad
 `x + x` is `2 * x`: no branch takes part, so there is no skip connection. It is the usual slip of
@@ -92,9 +93,17 @@ def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
         node,
         f"the same shortcut {size} is added {times(count)}: the sum holds it once already, so "
         f"the result is {count}x the shortcut plus the branch",
-        severity="error" if wrong else "warning",
+        severity="error" if wrong else "note" if _grouped(run, node, sums) else "warning",
         mends=(Mend("drop one of the two additions"),),
     )
+
+
+def _grouped(run: Pass, node: Node, sums: set[int]) -> bool:
+    """Whether a sum goes around several blocks that have their own: a group without a last layer.
+
+    Such groups are published (DFCAN), though each of them doubles the stream.
+    """
+    return len({run.graph.nodes[n].module for n in sums - {node.index}}) > 1
 
 
 def _read_beside(flow: Flow, node: Node, value: int) -> bool:
