@@ -20,7 +20,7 @@ from torchskip.lint.probes.bodies import bodies
 from torchskip.lint.probes.floats import Floats
 from torchskip.lint.probes.half import half
 from torchskip.lint.probes.names import Names
-from torchskip.lint.probes.outplace import OutOfPlace
+from torchskip.lint.probes.outplace import OutOfPlace, guarded
 from torchskip.lint.probes.watch import Watch
 from torchskip.lint.report import Ran
 from torchskip.trace import trace
@@ -114,7 +114,7 @@ class Evidence:
         return replace(self._trained("training", shapes), refused=marked.run)
 
     def _trained(self, name: str, shapes: Shapes) -> _Training:
-        mode = OutOfPlace()
+        mode = OutOfPlace(guarded(self._model, self.eval))
         run = self._pass(name, shapes, True, lambda recorder: mode)
         if mode.late:
             run = self._pass(f"{name}, in place", shapes, training=True)
@@ -175,7 +175,7 @@ class Evidence:
         return self._out_of_place("out of place in training", training=True)
 
     def _out_of_place(self, name: str, training: bool) -> Pass | None:
-        mode = OutOfPlace()
+        mode = OutOfPlace(guarded(self._model, self.eval))
         run = self._pass(name, self._shapes, training, lambda recorder: mode)
         return run if mode.late else None
 

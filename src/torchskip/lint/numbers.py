@@ -16,6 +16,7 @@ from torchskip.lint.probes import inputs, real
 from torchskip.lint.probes.draws import draws, draws_alone, hands_on
 from torchskip.lint.probes.learn import learning
 from torchskip.lint.probes.modules import kept_outside
+from torchskip.lint.probes.outplace import guarded
 from torchskip.lint.probes.outside import outside
 from torchskip.lint.probes.stepped import stepped
 from torchskip.lint.report import Ran
@@ -75,8 +76,9 @@ class Numbers:
 
     @property
     def _sums(self) -> frozenset[str]:
-        """Modules that add a branch to their own input: their outputs are the stream."""
-        sums = (s.join for s in self._run.skips if (s.merge, s.kind) == ("add", "identity"))
+        """Modules that add a branch to their own input, or its projection: the stream's values."""
+        kinds = {"identity", "projection"}
+        sums = (s.join for s in self._run.skips if s.merge == "add" and s.kind in kinds)
         return frozenset(self._run.graph.nodes[join].module for join in sums)
 
     def _work(self, given: tuple[Any, ...]) -> float:
@@ -116,7 +118,8 @@ class Numbers:
     @cached_property
     def outplace_difference(self) -> float | None:
         """How far the outputs move when nothing is done in place; None if not compared."""
-        return real.difference(self._model, self._small[0], self._kwargs)
+        modules = guarded(self._model, self._run)
+        return real.difference(self._model, self._small[0], self._kwargs, modules)
 
     @cached_property
     def unstable(self) -> bool:

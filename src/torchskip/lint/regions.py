@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 from torchskip.graph import Node
-from torchskip.lint.evidence import Pass
 from torchskip.lint.ops import is_layer
+from torchskip.lint.passes import Pass
 
 __all__ = ["Region", "below", "bridged", "keeps_shape", "regions", "says_residual", "spanned"]
 

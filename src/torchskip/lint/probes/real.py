@@ -212,15 +212,23 @@ def influence(
     return any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def difference(model: nn.Module, example: Arguments, kwargs: dict[str, Any]) -> float | None:
-    """How far the outputs of an evaluation pass move when nothing is done in place."""
+def difference(
+    model: nn.Module,
+    example: Arguments,
+    kwargs: dict[str, Any],
+    guarded: tuple[nn.Module, ...] = (),
+) -> float | None:
+    """How far the outputs of an evaluation pass move when nothing is done in place.
+
+    `guarded` modules get copies of their inputs.
+    """
     if not has_numbers(model):
         return None
     given = random_like(example)
     with borrowed(model, training=False):
         try:
             before = _outputs(model, carrying(given), kwargs)
-            with OutOfPlace():
+            with OutOfPlace(guarded):
                 after = _outputs(model, carrying(given), kwargs)
         except RAISED:
             return None

@@ -4,7 +4,8 @@
 Runs the model with every in-place operation made out of place and compares: where the join would
 then receive the value from *before* the operation, and the outputs change, the shortcut is
 overwritten. This sees in-place modules, functions and methods, inside custom layers and through
-views, in evaluation and in training. A module that writes to its input and returns another tensor
+views, in evaluation and in training; a module that writes into its input by index or mask, or over
+all of it, is run on a copy. A module that writes to its input and returns another tensor
 is reported where its caller joins that input afterwards, and so is a tensor that is written under
 one name and joined under another: `shortcut = x` copies nothing.
 
@@ -38,13 +39,14 @@ from torchskip.graph import Node, Source
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Edit, Finding, Mend
 from torchskip.lint.flow import Flow
-from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, SIGNS, describe, name
+from torchskip.lint.foreign import INTO, foreign
+from torchskip.lint.freed import JOINS, former, late_join, twins_of
+from torchskip.lint.ops import SIGNS, describe, name
 from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, shape, unfolded
 
 RULE = Rule("TS104", "shortcut-overwritten", "error", __doc__)
-_JOINS = ADDS | CONCATS | PRODUCTS
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -105,19 +107,21 @@ def _overwrites(
     free = outplace() if writers else None
     if free is None:
         return
-    twins = _twins(run, free)
+    twins = twins_of(run, free)
+    apart = {node.index for node in foreign(run)}
     for writer in writers:
         twin = twins.get(writer.index)
-        if twin is None or twin.inplace or not twin.inputs or not twin.outputs:
+        old = None if twin is None else former(free.flow, twin, writer.index in apart)
+        if twin is None or old is None:
             continue
-        join = _late_join(free.flow, twin)
+        join = late_join(free.flow, twin, old)
         if join is None or (run is evidence.eval and evidence.numbers.outplace_difference == 0.0):
             continue
         when = "" if run is evidence.eval else " in training"
         yield (
             RULE.at(
                 writer,
-                f"{_called(writer)} {_effect(free.flow, twin, join, writer, when)}",
+                f"{_called(writer)} {_effect(free.flow, twin, old, join, writer, when)}",
                 join=_line(twins, run, join),
                 mends=(_out_of_place(evidence, writer),),
             ),
@@ -125,9 +129,9 @@ def _overwrites(
         )
 
 
-def _effect(flow: Flow, twin: Node, join: Node, writer: Node, when: str) -> str:
+def _effect(flow: Flow, twin: Node, value: int, join: Node, writer: Node, when: str) -> str:
     """What the operation overwrites: the shortcut, or what a branch beside its result reads."""
-    old = flow.value(twin.inputs[0])
+    old = flow.value(value)
     if all(flow.value(v).memory != old.memory for v in join.inputs):
         held = {v.index for v in flow.graph.values if v.memory == old.memory}
         later = flow.graph.nodes[twin.index + 1 :]
@@ -144,6 +148,8 @@ def _effect(flow: Flow, twin: Node, join: Node, writer: Node, when: str) -> str:
 
 
 def _gets(join: Node, writer: Node) -> str:
+    if name(writer) in INTO:
+        return f"the {describe(join)} gets what was written over it"
     if describe(join) == _word(writer):
         return f"the next {describe(join)} that reads it gets this one's result in its place"
     return f"the {describe(join)} gets the result of {_word(writer)} instead of its input"
@@ -160,6 +166,9 @@ def _out_of_place(evidence: Evidence, writer: Node) -> Mend:
         )
     if plain := unfolded(writer.source):
         return Mend(f"write `{plain}`, which makes a new tensor")
+    if kind in INTO:
+        where = f" in {writer.module!r}" if writer.module else ""
+        return Mend(f"copy before writing{where}: `x = x.clone()`, or compute a new tensor")
     if kind in SIGNS and _word(writer) == describe(writer):
         return Mend(f"write `x = x {SIGNS[kind]} ...`, which makes a new tensor, not in place")
     return Mend(f"write {_word(writer)} out of place: no `inplace=True`, no trailing underscore")
@@ -184,7 +193,7 @@ def _callers(evidence: Evidence, writer: Node) -> Iterator[Finding]:
     maker = flow.producer(_whole(flow, former)) if former is not None else None
     for node in run.graph.nodes[writer.index + 1 :]:
         memories = {flow.value(v).memory for v in node.inputs}
-        if name(node) not in _JOINS or len(memories) < 2 or written.memory not in memories:
+        if name(node) not in JOINS or len(memories) < 2 or written.memory not in memories:
             continue
         owner = _called_below(run, node.module, writer.module)
         if owner is None or maker is None or below(maker.module, owner):
@@ -246,49 +255,9 @@ def _shared(run: Pass, node: Node) -> bool:
     return len(readers) > 1
 
 
-def _twins(run: Pass, free: Pass) -> dict[int, Node]:
-    """For each node of the pass, the same operation of the pass out of place."""
-    found: dict[tuple[object, ...], list[Node]] = {}
-    for node in free.graph.nodes:
-        found.setdefault(_mark(node), []).append(node)
-    twins: dict[int, Node] = {}
-    taken: dict[tuple[object, ...], int] = {}
-    for node in run.graph.nodes:
-        mark = _mark(node)
-        turn = taken.get(mark, 0)
-        taken[mark] = turn + 1
-        others = found.get(mark, [])
-        if turn < len(others):
-            twins[node.index] = others[turn]
-    return twins
-
-
 def _line(twins: dict[int, Node], run: Pass, join: Node) -> Source | None:
     """The user's line of a join of the other pass."""
     for index, twin in twins.items():
         if twin.index == join.index:
             return run.graph.nodes[index].source
-    return None
-
-
-def _mark(node: Node) -> tuple[object, ...]:
-    return (name(node), node.module, node.call)
-
-
-def _late_join(flow: Flow, twin: Node) -> Node | None:
-    """The first join of the operation's result with what its former value still reaches."""
-    graph = flow.graph
-    memory = flow.value(twin.inputs[0]).memory
-    made = set(twin.outputs)
-    former: set[int] = set()
-    aliases = {v.index for v in graph.values if v.memory == memory}
-    for node in graph.nodes[twin.index + 1 :]:
-        from_result = {v for v in node.inputs if v in made}
-        from_former = {v for v in node.inputs if v in former or v in aliases} - from_result
-        if from_result and from_former and name(node) in _JOINS:
-            return node
-        if from_result:
-            made.update(node.outputs)
-        elif from_former:
-            former.update(node.outputs)
     return None

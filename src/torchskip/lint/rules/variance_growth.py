@@ -2,7 +2,8 @@
 
 ## What it does
 Measures the standard deviation of each residual block's output in the small training pass and
-reports streams whose variance at least doubles per block, over four blocks or more.
+reports streams whose variance at least doubles per block, over four blocks or more, whether a
+block's shortcut is the identity or a projection.
 
 ## Why is this bad
 `x + f(x)` adds the variances of its arms. When f keeps the variance of its input (He
@@ -22,7 +23,8 @@ with `scale` starting at zero (ReZero, SkipInit) or at `depth ** -0.5`.
 
 ## References
 Zhang et al., *Fixup Initialization*, 2019, section 2; De & Smith, *Batch Normalization Biases
-Residual Blocks*, 2020, section 2 (SkipInit).
+Residual Blocks*, 2020, section 2 (SkipInit); Karras et al., *StyleGAN2*, 2020, section 4.1 (the sum
+of a block's arms, times 1/sqrt(2)); lucidrains/stylegan2-pytorch#88.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     for skip in run.skips:
         path = run.graph.nodes[skip.join].module
         known = blocks and blocks[-1][0] == path
-        if skip.merge == "add" and skip.kind == "identity" and path in scales and not known:
+        residual = skip.merge == "add" and skip.kind in {"identity", "projection"}
+        if residual and path in scales and not known:
             blocks.append((path, scales[path]))
     start = 0
     for index in range(1, len(blocks) + 1):
@@ -64,6 +67,9 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 f"initialisation (standard deviation {least:.3g} to {most:.3g} over "
                 f"{index - start} blocks)",
                 module=last,
-                mends=(Mend("normalise the branch, or start its scale at zero"),),
+                mends=(
+                    Mend("normalise the branch, or start its scale at zero"),
+                    Mend("multiply the sum by 1/sqrt(2)"),
+                ),
             )
         start = index
