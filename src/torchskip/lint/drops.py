@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-from torchskip.graph import Constant, Node, Source
+from torchskip.graph import Constant, Module, Node, Source
 from torchskip.lint.evidence import Pass
 from torchskip.lint.flow import Flow
 from torchskip.lint.joins import Join, joins
@@ -20,6 +20,7 @@ __all__ = [
     "around",
     "bypassed",
     "carried",
+    "chance",
     "drops",
     "factor",
     "factor_of",
@@ -55,6 +56,12 @@ class Drop:
     def place(self) -> tuple[str, Source | None]:
         """Module and line."""
         return self.node.module, self.node.source
+
+
+def chance(module: Module) -> float | None:
+    """The probability that a module holds, of dropping or of keeping."""
+    numbers = [value for _, value in module.attributes if isinstance(value, float)]
+    return next((value for value in numbers if 0 < value < 1), None)
 
 
 def drops(run: Pass) -> Iterator[Drop]:

@@ -101,6 +101,7 @@ _WORDS = {
     "upsample_trilinear3d": "upsample",
     "native_layer_norm": "layer_norm",
     "native_group_norm": "group_norm",
+    "_prelu_kernel": "prelu",
     "_softmax": "softmax",
     "_to_copy": "cast",
 }

@@ -4,10 +4,10 @@
 Looks through every sum, and through sums of sums, for a value that occurs more than once:
 `x + x`, or `(x + f(x)) + x`; and for concatenations of a value with itself, alone or beside others,
 also where it is cut out of a concatenation that holds it. A part of a sum that holds the value
-already, `x + 0.5 * (x + f(x))`, is a warning, and so is a value added to a part of itself,
-`y + 0.2 * y`. The mean of residual blocks side by side is none, and neither is the sum of the
-results of all blocks before, each of which is read elsewhere too. A shortcut around several blocks
-that have their own, with no layer behind them, is a note: published groups do so.
+already, `x + 0.5 * (x + f(x))` or `x + x * (1 + gate)`, is a warning, and so is a value added to a
+part of itself, `y + 0.2 * y`. The mean of residual blocks side by side is none, and neither is the
+sum of the results of all blocks before, each of which is read elsewhere too. A shortcut around
+several blocks that have their own, with no layer behind them, is a note: published groups do so.
 
 ## Why is this bad
 `x + x` is `2 * x`: no branch takes part, so there is no skip connection. It is the usual slip of
@@ -29,7 +29,7 @@ If doubling is meant, write it: `2 * x`.
 ## References
 kyegomez/BitNet#32; werner-duvaud/muzero-general#89; yakhyo/darknet-pytorch#2; He et al.,
 *Identity Mappings in Deep Residual Networks*, 2016, section 3.1 (a scaled identity);
-MarcoForte/FBA_Matting#42 (a concatenation).
+MarcoForte/FBA_Matting#42 (a concatenation); asdf2kr/BAM-CBAM-pytorch#1 (a gate).
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from torchskip.lint.flow import Flow
 from torchskip.lint.ops import ADDS, CONCATS, name
 from torchskip.lint.repeats import computed, form, repeated
 from torchskip.lint.rule import Rule
+from torchskip.lint.scaled import factor, offset, parts
 from torchskip.lint.words import shape, times
 
 RULE = Rule("TS106", "added-twice", "error", __doc__)
@@ -60,6 +61,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             elif name(node) in CONCATS:
                 yield from _doubled(run, node)
             yield from _in_part(run, node)
+            yield from _gated(run, node)
             yield from _scaled(run, node)
 
 
@@ -123,7 +125,7 @@ def _averaged(flow: Flow, node: Node) -> bool:
     """
     while len(readers := list(flow.reads(node.outputs[0]))) == 1:
         node = readers[0]
-        if _factor(node) is not None:
+        if factor(node) is not None:
             return True
         if not _terms_of(flow, node):
             return False
@@ -136,15 +138,38 @@ def _in_part(run: Pass, node: Node) -> Iterator[Finding]:
     Parts that make one whole are a step between two values: ``(1 - a) * x + a * (x + f(x))``.
     """
     flow = run.flow
-    for whole, part, factor in _parts(flow, node):
-        if factor > 0 and form(flow, whole) in _operands(flow, part):
+    for whole, part, share in parts(flow, node):
+        if share > 0 and form(flow, whole) in _operands(flow, part):
             yield RULE.at(
                 node,
-                f"the same shortcut {shape(flow.value(whole).shape)} is added twice: {factor:g} of "
+                f"the same shortcut {shape(flow.value(whole).shape)} is added twice: {share:g} of "
                 "it is in the other operand, so the result is "
-                f"{1 + factor:g}x the shortcut plus the branch",
+                f"{1 + share:g}x the shortcut plus the branch",
                 severity="warning",
                 mends=(Mend("drop one of the two additions"),),
+            )
+            return
+
+
+def _gated(run: Pass, node: Node) -> Iterator[Finding]:
+    """A sum of a value and its product with a gate that holds a one: ``x + x * (1 + gate)``."""
+    flow = run.flow
+    direct = _terms_of(flow, node)
+    for whole, product in (direct, direct[::-1]) if len(direct) == 2 else ():
+        maker = flow.producer(form(flow, product))
+        factors = () if maker is None or name(maker) != "mul" else maker.inputs
+        others = [v for v in factors if form(flow, v) != form(flow, whole)]
+        if len(factors) != 2 or len(others) != 1:
+            continue
+        held = offset(flow, others[0])
+        if held > 0:
+            yield RULE.at(
+                node,
+                f"the same shortcut {shape(flow.value(whole).shape)} is added twice: the product "
+                f"holds {held:g} of it already, so the result is {1 + held:g}x the shortcut plus "
+                "what the gate adds",
+                severity="warning",
+                mends=(Mend("drop the addition, or the number that is added to the gate"),),
             )
             return
 
@@ -152,44 +177,18 @@ def _in_part(run: Pass, node: Node) -> Iterator[Finding]:
 def _scaled(run: Pass, node: Node) -> Iterator[Finding]:
     """A computed value added to a part of itself: ``y * 0.2 + y``."""
     flow = run.flow
-    for whole, part, factor in _parts(flow, node):
+    for whole, part, share in parts(flow, node):
         value = form(flow, part)
-        if factor > 0 and form(flow, whole) == value and computed(run, value):
+        if share > 0 and form(flow, whole) == value and computed(run, value):
             yield RULE.at(
                 node,
                 f"a value is added to a part of itself: both operands are the same "
-                f"{shape(flow.value(value).shape)}, the result is {1 + factor:g}x it and no "
+                f"{shape(flow.value(value).shape)}, the result is {1 + share:g}x it and no "
                 "branch takes part",
                 severity="warning",
                 mends=(Mend("add the value saved before the branch"),),
             )
             return
-
-
-def _parts(flow: Flow, node: Node) -> Iterator[tuple[int, int, float]]:
-    """A sum as a value, and another that a plain number scales."""
-    if name(node) != "add" or len(node.inputs) != 2 or not node.outputs:
-        return
-    one, other = node.inputs
-    alpha = node.argument("alpha", 1)
-    if isinstance(alpha, (int, float)) and alpha != 1:
-        yield one, other, float(alpha)
-        return
-    for whole, scaled in ((one, other), (other, one)):
-        maker = flow.producer(form(flow, scaled))
-        factor = _factor(maker)
-        if maker is not None and factor is not None:
-            yield whole, maker.inputs[0], factor
-
-
-def _factor(node: Node | None) -> float | None:
-    """The constant by which a product with a plain number scales its one operand."""
-    if node is None or len(node.inputs) != 1 or node.constants or name(node) not in {"mul", "div"}:
-        return None
-    number = node.argument("other")
-    if not isinstance(number, (int, float)) or not number:
-        return None
-    return float(number) if name(node) == "mul" else 1 / number
 
 
 def _doubled(run: Pass, node: Node) -> Iterator[Finding]:

@@ -20,11 +20,13 @@ a concatenation with other channels than the next layer expects is a usual cause
     self.decoder = nn.Conv2d(64 + 64, 32, 3)
 
 ## References
-PyTorch documentation, *torch.cat*; Ronneberger et al., *U-Net*, 2015.
+PyTorch documentation, *torch.cat*; Ronneberger et al., *U-Net*, 2015; jaxony/unet-pytorch pull
+request 2; huggingface/diffusers#10247 (a layer overwritten by its result).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from torchskip.graph import Failure, Graph, Node
@@ -57,7 +59,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 module=failure.module,
                 source=failure.source,
                 severity=_severity(failure) if run is evidence.train else None,
-                mends=tuple(_widths(run, node)) if node else (),
+                mends=(*(_widths(run, node) if node else ()), *_spelt(failure)),
             )
         return
 
@@ -87,6 +89,16 @@ def _widths(run: Pass, node: Node) -> Iterator[Mend]:
         taken = weight[-1] if name(node) == "linear" else weight[0]  # the others get it transposed
         if taken != given[-1]:
             yield Mend(f"build {node.module!r} with in_features={given[-1]}, not {taken}")
+
+
+def _spelt(failure: Failure) -> Iterator[Mend]:
+    """What was meant by a call or an assignment that Python or torch refuses."""
+    joins = re.match(r"(cat|concat|stack)\(\)", failure.message.strip())
+    if failure.error == "TypeError" and joins:
+        yield Mend(f"give the tensors as one tuple: `torch.{joins[1]}((a, b), dim=1)`")
+    layer = re.search(r"cannot assign '[^']*Tensor' as child module '(\w+)'", failure.message)
+    if layer:
+        yield Mend(f"keep the layer: assign to a local name, not to `self.{layer[1]}`")
 
 
 def _fed_by(run: Pass, node: Node) -> str:

@@ -43,6 +43,7 @@ from torchskip.lint.drops import (
     around,
     bypassed,
     carried,
+    chance,
     drops,
     factor,
     factor_of,
@@ -242,10 +243,10 @@ def _idle(evidence: Evidence) -> Iterator[Finding]:
     works = {node.module for node in evidence.train.graph.nodes}
     for path, module in evidence.modules.items():
         above, _, own = path.rpartition(".")
-        chance = _chance(module)
+        rate = chance(module)
         if path in works or above not in runs & blocks or not module.leaf:
             continue
-        if not chance or not DROP_PATH.search(module.type):
+        if not rate or not DROP_PATH.search(module.type):
             continue
         if path not in runs:
             other = _instead(evidence, module)
@@ -259,7 +260,7 @@ def _idle(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _nothing(module: Module, why: str, source: Source | None, mend: Mend) -> Finding:
-    told = f"{module.path!r} ({module.type} of {_chance(module):g}) {why}"
+    told = f"{module.path!r} ({module.type} of {chance(module):g}) {why}"
     return RULE.at(None, told, severity="warning", module=module.path, source=source, mends=(mend,))
 
 
@@ -276,11 +277,6 @@ def _instead(evidence: Evidence, module: Module) -> str | None:
         ),
         None,
     )
-
-
-def _chance(module: Module) -> float | None:
-    numbers = [value for _, value in module.attributes if isinstance(value, float)]
-    return next((value for value in numbers if 0 < value < 1), None)
 
 
 def _thrown(flow: Flow, drop: Drop) -> Source | None:

@@ -5,10 +5,10 @@ Reports blocks without a skip connection, of equal input and output shape, where
 that one was meant: equal sibling blocks have one; the blocks of its class that change the width
 have a projection; every later block's result is subtracted from what it reads; the class is called
 a residual block; a value saved as `residual`, `identity` or `shortcut` is never read, or only where
-a part is there that the block does not have; a flag such as `use_residual` is set and neither the
-block nor one below it follows; an attention without one stands between two residual sums, one of
-which spans its like; the second half of a block multiplies, or goes on with its branch alone, where
-the first adds.
+a part is there that the block does not have; a stochastic depth was built for the block and never
+runs; a flag such as `use_residual` is set and neither the block nor one below it follows; an
+attention without one stands between two residual sums, one of which spans its like; the second half
+of a block multiplies, or goes on with its branch alone, where the first adds.
 
 ## Why is this bad
 The network trains, only worse, and the worse the deeper it is: He et al. report 28.54 % error for
@@ -27,7 +27,7 @@ a plain network of 34 layers where 18 layers reach 27.94 %, and 25.03 % with sho
 
 ## References
 He et al., *Deep Residual Learning*, 2015, table 2; znxlwm/UGATIT-pytorch#32;
-yilundu/improved_contrastive_divergence#7; mlcommons/GaNDLF#142.
+yilundu/improved_contrastive_divergence#7; mlcommons/GaNDLF#142; zsef123/EfficientNets-PyTorch#2.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from fractions import Fraction
 from torchskip.graph import Module, Source
 from torchskip.lint.attention import between_sums
 from torchskip.lint.bare import unprojected
+from torchskip.lint.drops import chance
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flags import ignored, passed_over, promises
@@ -55,6 +56,7 @@ from torchskip.lint.regions import (
 )
 from torchskip.lint.rule import Rule
 from torchskip.lint.saved import forgotten
+from torchskip.lint.waiting import waiting
 from torchskip.lint.words import called, shape
 
 RULE = Rule("TS201", "missing-shortcut", "warning", __doc__)
@@ -74,6 +76,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         *_peeled(evidence),
         *_named(evidence, known),
         *_saved(evidence, known),
+        *_undropped(evidence, known),
     ):
         if finding.module not in found:
             found.add(finding.module)
@@ -245,6 +248,21 @@ def _saved(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
             module=body.module,
             source=Source(body.file, line, f"{body.type}.forward"),
             mends=(Mend(f"add {word} to the block's result" + " in any case" * bool(needs)),),
+        )
+
+
+def _undropped(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
+    """Blocks that add nothing, whose stochastic depth waits for a branch to drop."""
+    for region, drop in waiting(evidence, known):
+        module = evidence.modules[region.path]
+        yield RULE.at(
+            region.nodes[-1],
+            f"{module.type} keeps the shape {shape(evidence.eval.flow.value(region.entry).shape)} "
+            f"and adds its input nowhere, and {drop.path!r} ({drop.type} of {chance(drop):g}), "
+            "built for its branch, never runs",
+            module=region.path,
+            source=module.source or _place(module, region),
+            mends=(Mend("add the input, `x + drop_path(f(x))`: a flag for it may be off"),),
         )
 
 

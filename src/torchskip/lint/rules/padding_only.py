@@ -3,7 +3,7 @@
 ## What it does
 Follows, along the branch of every join and in failed models too, which cells of a map look at
 least at one pixel of the branch's input, and counts those that do not, behind every layer that
-pads further than its kernel reaches.
+pads further than its kernel reaches, by itself or by an `F.pad` in front of it.
 
 ## Why is this bad
 With a padding larger than the kernel reaches, the outermost windows hold zeros alone. These cells
@@ -19,31 +19,45 @@ branch, 40 of 121 cells are such.
     nn.Conv2d(3, 6, kernel_size=2, stride=2, padding=0)
 
 ## References
-Dumoulin & Visin, *A guide to convolution arithmetic for deep learning*, 2016, section 2.2.
+Dumoulin & Visin, *A guide to convolution arithmetic for deep learning*, 2016, section 2.2;
+xgastaldi/shake-shake#3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from math import prod
+from operator import add
 
 from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.joins import joins
+from torchskip.lint.ops import name
 from torchskip.lint.rule import Rule
-from torchskip.lint.solve import Layer, layer_of, layers_of
-from torchskip.lint.words import shape
+from torchskip.lint.solve import Layer, layer_of
+from torchskip.lint.words import called, shape
 
 RULE = Rule("TS206", "padding-only", "warning", __doc__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A layer, and what the forward adds in front of its map and behind, along each axis."""
+
+    node: Node
+    layer: Layer
+    before: tuple[int, ...]
+    after: tuple[int, ...]
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     """Branches with cells that look at no pixel."""
     run = evidence.eval
     flow = run.flow
-    if not any(_pads_outside(flow, node) for node in run.graph.nodes):
+    if not any(_pads(flow, node) for node in run.graph.nodes):
         return
     for join in joins(run):
         start = flow.value(join.split).shape
@@ -51,61 +65,131 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             end = flow.value(value).shape
             if value == join.split or len(start) != len(end) or len(end) < 3:
                 continue
-            layers = layers_of(flow, join.split, value)
-            if not layers or not any(_outside(layer) for layer in layers):
+            steps = _steps(flow, join.split, value)
+            if not steps or not any(_outside(step) for step in steps):
                 continue
             # Later layers may blur the constants into their neighbours.
-            counts = [len(layers), *(i + 1 for i, layer in enumerate(layers) if _outside(layer))]
-            views = [(i, _view(layers[:i], start[2:])) for i in counts]
-            blind = next(((i, view) for i, view in views if _read(view, layers[i : i + 1])), None)
+            counts = [len(steps), *(i + 1 for i, step in enumerate(steps) if _outside(step))]
+            views = [(i, _view(steps[:i], start[2:])) for i in counts]
+            blind = next(((i, view) for i, view in views if _read(view, steps[i : i + 1])), None)
             if blind is None:
                 continue
             count, view = blind
             seen, cells = prod(map(sum, view)), prod(map(len, view))
-            first = next(layer for layer in layers if _outside(layer))
-            reach = tuple(d * (k - 1) for k, d in zip(first.kernel, first.dilation, strict=True))
-            between = flow.nodes_between(join.split, value)
-            node = next(n for n in between if n.module == first.module)
-            if count < len(layers):
-                inner = next(n for n in between if n.module == layers[count - 1].module)
-                end = flow.value(inner.outputs[0]).shape
+            first = next(step for step in steps if _outside(step))
+            if count < len(steps):
+                end = flow.value(steps[count - 1].node.outputs[0]).shape
+            text, mend = _words(first)
             yield RULE.at(
-                node,
-                f"{cells - seen} of the {cells} cells of {shape(end)} see only padding: "
-                f"{first.module!r} pads by {_one(first.padding)} and its kernel reaches "
-                f"{_one(reach)}",
+                first.node,
+                f"{cells - seen} of the {cells} cells of {shape(end)} see only padding: {text}",
                 join=join.node.source,
-                mends=(Mend("pad by at most dilation x (kernel - 1)"),),
+                mends=(Mend(mend),),
             )
             break
 
 
-def _pads_outside(flow: Flow, node: Node) -> bool:
-    layer = layer_of(node, len(flow.value(node.outputs[0]).shape) - 2) if node.outputs else None
-    return layer is not None and _outside(layer)
+def _words(step: _Step) -> tuple[str, str]:
+    """What pads how far, and how to pad less."""
+    layer = step.layer
+    reach = tuple(d * (k - 1) for k, d in zip(layer.kernel, layer.dilation, strict=True))
+    if not any((*step.before, *step.after)):
+        text = (
+            f"{layer.module!r} pads by {_one(layer.padding)} and its kernel reaches {_one(reach)}"
+        )
+        return text, "pad by at most dilation x (kernel - 1)"
+    text = (
+        f"a pad adds {_one(step.before)} in front of {called(step.node)} and {_one(step.after)} "
+        f"behind, and the kernel reaches {_one(reach)}"
+    )
+    if min(step.after) < 0:
+        return text, "shift the other way: crop in front and pad behind, `F.pad(x, (-1, 1, -1, 1))`"
+    return text, "pad by at most dilation x (kernel - 1)"
 
 
-def _outside(layer: Layer) -> bool:
-    """Whether the first window of some axis lies outside the map."""
+def _steps(flow: Flow, start: int, end: int) -> tuple[_Step, ...] | None:
+    """The layers on the way with the pads in front of them; None when else sizes change."""
+    sizes = flow.value(start).shape
+    none = (0,) * (len(sizes) - 2)
+    found: list[_Step] = []
+    before = after = none
+    for node, value in flow.longest(start, end):
+        shape = flow.value(value).shape
+        layer, pad = layer_of(node, len(shape) - 2), _pad(node, len(shape) - 2)
+        if layer is not None and len(layer.kernel) != len(none):
+            return None  # an image without a batch
+        if layer is not None:
+            found.append(_Step(node, layer, before, after))
+            before = after = none
+        elif pad is not None:
+            before = tuple(map(add, before, pad[0]))
+            after = tuple(map(add, after, pad[1]))
+        elif shape[2:] != sizes[2:]:
+            return None
+        sizes = shape
+    return tuple(found)
+
+
+def _pad(node: Node, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """What a padding with a constant adds in front and behind along `rank` axes."""
+    sizes = node.argument("pad")
+    if name(node) != "constant_pad_nd" or not isinstance(sizes, (list, tuple)):
+        return None
+    if len(sizes) > 2 * rank and any(sizes[2 * rank :]):
+        return None
+    wide = (*sizes, *(0,) * (2 * rank - len(sizes)))
+    return tuple(wide[0 : 2 * rank : 2])[::-1], tuple(wide[1 : 2 * rank : 2])[::-1]
+
+
+def _pads(flow: Flow, node: Node) -> bool:
+    """Whether a layer pads further than its kernel reaches, or the forward pads at all."""
+    if not node.outputs:
+        return False
+    rank = len(flow.value(node.outputs[0]).shape) - 2
+    layer = layer_of(node, rank)
+    if layer is None:
+        return _pad(node, rank) is not None
+    none = (0,) * rank
+    return len(layer.kernel) == rank and _outside(_Step(node, layer, none, none))
+
+
+def _outside(step: _Step) -> bool:
+    """Whether the first or the last window of some axis lies outside the map.
+
+    A map that is shifted by a crop and a pad is meant, PixelCNN's, unless a stride could have
+    taken what was shifted without it.
+    """
+    layer = step.layer
     return not layer.transposed and any(
-        p > d * (k - 1) for p, k, d in zip(layer.padding, layer.kernel, layer.dilation, strict=True)
+        max(before, after) + p > d * (k - 1) and (min(before, after) >= 0 or s > 1)
+        for before, after, p, k, d, s in zip(
+            step.before,
+            step.after,
+            layer.padding,
+            layer.kernel,
+            layer.dilation,
+            layer.stride,
+            strict=True,
+        )
     )
 
 
-def _view(layers: tuple[Layer, ...], sizes: tuple[int, ...]) -> list[list[bool]]:
+def _view(steps: tuple[_Step, ...], sizes: tuple[int, ...]) -> list[list[bool]]:
     """For each axis, which cells behind the layers look at a pixel of the input."""
-    return [_seen(layers, [True] * n, axis) for axis, n in enumerate(sizes)]
+    return [_seen(steps, [True] * n, axis) for axis, n in enumerate(sizes)]
 
 
-def _read(view: list[list[bool]], behind: tuple[Layer, ...]) -> bool:
+def _read(view: list[list[bool]], behind: tuple[_Step, ...]) -> bool:
     """Whether a cell sees no pixel, and the layer behind, if there is one, does not crop it."""
     blind = [[not cell for cell in cells] for cells in view]
     return any(any(_seen(behind, cells, axis)) for axis, cells in enumerate(blind))
 
 
-def _seen(layers: tuple[Layer, ...], seen: list[bool], axis: int) -> list[bool]:
+def _seen(steps: tuple[_Step, ...], seen: list[bool], axis: int) -> list[bool]:
     """Along one axis: which cells look at a cell of the input that is seen."""
-    for layer in layers:
+    for step in steps:
+        layer = step.layer
+        seen = _widened(seen, step.before[axis], step.after[axis])
         k, s, p, d = (
             layer.kernel[axis],
             layer.stride[axis],
@@ -130,6 +214,12 @@ def _seen(layers: tuple[Layer, ...], seen: list[bool], axis: int) -> list[bool]:
                 for o in range(size)
             ]
     return seen
+
+
+def _widened(seen: list[bool], before: int, after: int) -> list[bool]:
+    """Cells with as many unseen ones in front and behind, or without some where negative."""
+    kept = seen[max(-before, 0) : len(seen) - max(-after, 0)]
+    return [False] * before + kept + [False] * after
 
 
 def _one(numbers: tuple[int, ...]) -> str:

@@ -38,6 +38,7 @@ from torchskip.lint.mismatch import Mismatch, mismatch
 from torchskip.lint.ops import name
 from torchskip.lint.rule import Rule
 from torchskip.lint.solve import Layer, layers_of, project, round_up, solve
+from torchskip.lint.unpadded import shrinking
 from torchskip.lint.words import called, listed, shape
 
 RULE = Rule("TS101", "shape-mismatch", "error", __doc__)
@@ -74,8 +75,8 @@ def _mends(run: Pass, found: Mismatch) -> tuple[Mend, ...]:
     rank = len(branch) - 2
     spatial = bool(found.axes) and min(found.axes) >= 2
     if spatial and len(shortcut) == len(branch) == len(start) and rank >= 1:
-        mends += list(_own_level(run, found)) or _settings(run, found)
-    if found.concat:
+        mends += list(_own_level(run, found)) or _settings(run, found) or _unpadded(run, found)
+    if found.concat or (spatial and _lowest(run, found)):
         if spatial:
             mends.append(
                 Mend(
@@ -175,10 +176,9 @@ def _own_level(run: Pass, found: Mismatch) -> Iterator[Mend]:
     """The feature of the size to which the branch came up again: another entry of a skip list."""
     flow = run.flow
     target = flow.value(found.branch).shape
-    steps = flow.longest(found.join.split, found.branch)
-    low = min(range(len(steps)), key=lambda i: prod(flow.value(steps[i][1]).shape[2:]))
-    if prod(flow.value(steps[low][1]).shape[2:]) * 2 > prod(target[2:]):
-        return  # no way down and up again
+    steps, low = flow.longest(found.join.split, found.branch), _lowest(run, found)
+    if not low:
+        return
     starts = [v for v in run.graph.inputs if flow.depends(found.join.split, v)]
     before = flow.longest(starts[0], found.join.split) if starts else ()
     for node, value in reversed((*before, *steps[:low])):
@@ -186,6 +186,28 @@ def _own_level(run: Pass, found: Mismatch) -> Iterator[Mend]:
         if size[2:] == target[2:] and (found.concat or size == target):
             yield Mend(f"join the feature of that size: {called(node)} gives {shape(size)}")
             return
+
+
+def _lowest(run: Pass, found: Mismatch) -> int:
+    """Where the way down and up again turns; 0 for a way that does not."""
+    flow = run.flow
+    steps = flow.longest(found.join.split, found.branch)
+    low = min(range(len(steps)), key=lambda i: prod(flow.value(steps[i][1]).shape[2:]), default=0)
+    end = prod(flow.value(found.branch).shape[2:])
+    turns = bool(steps) and prod(flow.value(steps[low][1]).shape[2:]) * 2 <= end
+    return low if turns else 0
+
+
+def _unpadded(run: Pass, found: Mismatch) -> list[Mend]:
+    """The padding with which a way down and up comes back at the size of its shortcut."""
+    flow, split = run.flow, found.join.split
+    if not _lowest(run, found):
+        return []
+    layers = shrinking(flow, split, found.branch, flow.value(found.shortcut).shape[2:])
+    if not layers:
+        return []
+    named = listed(f"{x.module!r}: padding={x.padding[0]}" for x in layers[:2])
+    return [Mend(f"let the convolutions keep the map's size: {named}")]
 
 
 def _reshaped(branch: tuple[int, ...], shortcut: tuple[int, ...]) -> Iterator[Mend]:

@@ -38,7 +38,7 @@ from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.joins import Join, joins, way
-from torchskip.lint.ops import ADDS, FORMS, PRODUCTS, SQUASHES, is_layer, is_norm, name
+from torchskip.lint.ops import ADDS, CONCATS, FORMS, PRODUCTS, SQUASHES, is_layer, is_norm, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import shape
 
@@ -150,8 +150,19 @@ def _only_this_batch(evidence: Evidence) -> Iterator[Finding]:
         f"the {what} fits the batch of the example alone: with another batch it is {shape(a)} "
         f"{'+' if what == 'sum' else '*'} {shape(b)}, so for the example it mixes samples with "
         "another axis",
-        mends=(Mend("give both arms one shape: keep the axis (`keepdim=True`, no squeeze)"),),
+        mends=(_one_shape(run, node),),
     )
+
+
+def _one_shape(run: Pass, node: Node) -> Mend:
+    """How both arms get one shape: a pile of copies belongs on the channels."""
+    makers = [run.flow.producer(v) for v in node.inputs]
+    piled = [
+        m for m in makers if m and name(m) in CONCATS - {"stack"} and m.argument("dim", 0) == 0
+    ]
+    if piled:
+        return Mend("concatenate along the channels: `torch.cat(..., dim=1)`")
+    return Mend("give both arms one shape: keep the axis (`keepdim=True`, no squeeze)")
 
 
 def _series(nodes: tuple[Node, ...]) -> bool:

@@ -6,7 +6,8 @@ does run, where they could be the block's shortcut: they take the block's channe
 channels of its result (or the channels of both arms of its sum, and give the sum's), or are named
 a shortcut. It is a warning where nothing but the neighbours tell: the other layers of the list
 run, or the layer of that name in an equal block does, or the joins beside a list of pointwise
-layers take arms of their channels as they are.
+layers take arms of their channels as they are. A gate that was built for the branch and never runs
+(squeeze-and-excitation) is a warning too.
 
 ## Why is this bad
 Either the shortcut was forgotten in `forward`, and the block has none, or it was built although
@@ -26,8 +27,9 @@ distributed training stops with "parameters that were not used in producing loss
 or build the projection only where the channels or the size change.
 
 ## References
-Project-MONAI/MONAI#4314; YishuLiu/TransAttUnet#3; simonpf/quantnn pull request 2; PyTorch
-documentation, *DistributedDataParallel*, `find_unused_parameters`.
+Project-MONAI/MONAI#4314; YishuLiu/TransAttUnet#3; simonpf/quantnn pull request 2;
+JDAI-CV/fast-reid#375 (a gate); PyTorch documentation, *DistributedDataParallel*,
+`find_unused_parameters`.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from collections.abc import Iterator
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend, Severity
 from torchskip.lint.flow import Flow
+from torchskip.lint.gates import idle_gates
 from torchskip.lint.idle import called_modules, holding, read_names, running, weights_of
 from torchskip.lint.ops import ADDS, CONCATS, name
 from torchskip.lint.rule import Rule
@@ -56,9 +59,11 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     graph = evidence.eval.graph
     if graph.failure is not None:
         return
-    unused = _unused(evidence)
-    named: set[str] = set()
-    for block, paths in unused.items():
+    gates = {path: (block, width) for path, block, width in idle_gates(evidence)}
+    yield from _ungated(evidence, gates)
+    named, replaced = set(gates), stand_ins(evidence).keys()
+    for block, unused in _unused(evidence).items():
+        paths = [p for p in unused if p not in gates.keys() | replaced]
         fuses = [p for p in paths if _could_fuse(evidence, block, p)]
         fits = [p for p in paths if p in fuses or _could_bridge(evidence, block, p)]
         if not fits:
@@ -87,6 +92,21 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         yield from _gaps(evidence, named)
         yield from _lists(evidence, named)
         yield from _scales(evidence)
+
+
+def _ungated(evidence: Evidence, gates: dict[str, tuple[str, int]]) -> Iterator[Finding]:
+    """Gates that never run."""
+    for path, (block, width) in gates.items():
+        kind, module = evidence.modules[path].type, evidence.modules[block]
+        yield RULE.at(
+            None,
+            f"{path!r} ({kind}) never runs: {module.type} makes maps of its {width} channels, and "
+            "nothing scales them",
+            severity="warning",
+            module=block,
+            source=module.source,
+            mends=(Mend("call it on the branch, before the addition, or do not build it"),),
+        )
 
 
 def _advice(

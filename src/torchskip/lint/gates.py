@@ -1,0 +1,49 @@
+"""Gates that blocks build and never call: squeeze-and-excitation and its kin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from torchskip.lint.evidence import Evidence
+from torchskip.lint.idle import called_modules, holding, running, weights_of
+from torchskip.lint.regions import below
+
+__all__ = ["idle_gates"]
+
+_SQUASHES = re.compile(r"sigmoid", re.I)
+_NAMED = re.compile(
+    r"^(se|eca|cbam|scse|ca|sa)(_?(block|layer|module|unit))?\d*$|squeeze|excit", re.I
+)
+
+
+def idle_gates(evidence: Evidence) -> Iterator[tuple[str, str, int]]:
+    """Each gate that no pass calls, the block that should, and the channels it would scale.
+
+    A gate is known by its sigmoid, or by its name; it gives as many channels as it takes, and the
+    block makes maps of these channels.
+    """
+    called, runs = called_modules(evidence), running(evidence)
+    for path in holding(evidence):
+        block, _, word = path.rpartition(".")
+        if path in runs or block not in called or path not in evidence.modules:
+            continue
+        kinds = [m.type for p, m in evidence.modules.items() if below(p, path)]
+        names = word, evidence.modules[path].type
+        if not any(map(_SQUASHES.search, kinds)) and not any(map(_NAMED.search, names)):
+            continue
+        weights = weights_of(evidence, path)
+        if weights and weights[0][1] == weights[-1][0] in _widths(evidence, block):
+            yield path, block, weights[-1][0]
+
+
+def _widths(evidence: Evidence, block: str) -> set[int]:
+    """Channels of the maps that a block makes."""
+    flow = evidence.eval.flow
+    shapes = (
+        flow.value(v).shape
+        for node in flow.graph.nodes
+        if below(node.module, block)
+        for v in node.outputs
+    )
+    return {shape[1] for shape in shapes if len(shape) > 2}
