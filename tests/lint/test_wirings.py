@@ -81,6 +81,20 @@ def listed(method):
     return seq(c2(), Net(forward, blocks=nn.ModuleList([Rectified(), Rectified()])))
 
 
+def in_place_first():
+    """A residual unit whose branch begins in place (TS104): its shortcut is there all the same."""
+
+    class ResBlock(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = c2(), c2()
+
+        def forward(self, x):
+            return self.b(F.relu(self.a(F.relu_(x))))
+
+    return seq(c2(), Net(lambda s, x: s.body(x) + x, body=ResBlock()))
+
+
 def lending():
     """Residual units, added outside, whose last convolution is one for all of them."""
     units = [ResidualUnit(False) for _ in range(3)]
@@ -537,6 +551,7 @@ SILENT = {
     "TS201 strided": bad(
         "TS201", lambda: seq(ResidualUnit(True), Net(lambda s, x: s.a(x), a=c2(stride=2)))
     ),
+    "TS201 in place first": bad("TS201", in_place_first),
     "TS201 a layer shared by all blocks": bad("TS201", lending),
     "TS201 flag passed on": bad("TS201", lambda: Config(True)),
     "TS202 on the branch": bad(

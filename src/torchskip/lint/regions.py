@@ -92,7 +92,7 @@ def keeps_shape(region: Region, run: Pass) -> bool:
 def spanned(region: Region, run: Pass) -> bool:
     """Whether a sum spans exactly the region: its input is added to its result."""
     for skip in run.skips:
-        if not skip.live or skip.split != region.entry or skip.merge != "add":
+        if not skip.live or skip.merge != "add" or not _same(run, region.entry, skip.split):
             continue
         if below(run.graph.nodes[skip.join].module, region.path):
             return True
@@ -108,9 +108,15 @@ def bridged(region: Region, run: Pass) -> bool:
             continue
         if below(run.graph.nodes[skip.join].module, region.path):
             return True
-        if not run.flow.depends(region.entry, skip.split):
+        before = run.flow.depends(region.entry, skip.split)
+        if not before and not _same(run, region.entry, skip.split):
             continue
         for arm in skip.arms:
             if arm.role == "branch" and region.exit in run.flow.between(skip.split, arm.values[-1]):
                 return True
     return False
+
+
+def _same(run: Pass, one: int, other: int) -> bool:
+    """Whether two values are one tensor, before and after a write in place."""
+    return one == other or run.flow.value(one).memory == run.flow.value(other).memory
