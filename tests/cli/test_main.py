@@ -47,7 +47,8 @@ def published(tmp_path):
 def test_explain_walks_to_the_crash(published, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "240")
     assert main(["explain", published]) == 1
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert ("noise" in out, "noise" in err) == (False, True)
     assert "SkipConnection, input 1,3,32,32 (from published.py line 26)" in out
     assert "⌊(18 + 2·2 − 2) / 2⌋ + 1 = 11 per side" in out
     assert (

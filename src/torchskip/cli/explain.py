@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -35,7 +37,8 @@ class Explain:
         found, skipped = drawn(self.spec, self.input)
         failed = False
         for subject in found:
-            inspection = inspect(subject.model, *subject.example.tensors)
+            with redirect_stdout(sys.stderr):  # what a model prints is not our output
+                inspection = inspect(subject.model, *subject.example.tensors)
             graph = inspection.graph
             console.print(Text(subject.headline, "bold"), "")
             console.print(to_table(walk(graph, inspection.skips), graph))
