@@ -8,6 +8,7 @@ from corpus.reported import (
     fifth_sequences_meant,
     fifth_sequences_published,
     fourth_meant,
+    sixth_published,
 )
 
 from torchskip.lint.check import check
@@ -45,6 +46,7 @@ def test_a_correct_model_has_no_error(clean):
         *fifth_sequences_meant.CLEAN,
         *fifth_sequences_published.CLEAN,
         *fifth_dense_near.CLEAN,
+        *sixth_published.CLEAN,
     ],
     ids=lambda c: c.name,
 )

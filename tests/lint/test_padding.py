@@ -39,6 +39,15 @@ def test_a_strided_window_after_a_shift_the_wrong_way_is_blind():
     assert not found(lambda s, x: forward(s, x, (-1, 1, -1, 1)), **layers)
 
 
+def test_a_shift_back_leaves_the_last_cell_of_an_odd_map_as_published():
+    model = Net(
+        lambda s, x: s.a(x) + s.b(F.avg_pool2d(F.pad(x, (-1, 1, -1, 1)), 1, 2)),  # NASNet
+        a=halved(kernel_size=3, padding=1),
+        b=c2(4, 4, 1),
+    )
+    assert not check(model, torch.zeros(2, 4, 17, 17), select=["TS206"]).findings
+
+
 def test_along_one_axis():
     model = Net(
         lambda s, x: s.a(x) + s.b(F.pad(x, (2, 2))),

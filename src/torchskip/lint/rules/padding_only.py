@@ -156,12 +156,13 @@ def _pads(flow: Flow, node: Node) -> bool:
 def _outside(step: _Step) -> bool:
     """Whether the first or the last window of some axis lies outside the map.
 
-    A map that is shifted by a crop and a pad is meant, PixelCNN's, unless a stride could have
-    taken what was shifted without it.
+    A map that is moved on by a pad in front and a crop behind is meant, PixelCNN's, unless a
+    stride could have taken what it holds without that; one that is moved back is meant, NASNet's.
     """
     layer = step.layer
     return not layer.transposed and any(
-        max(before, after) + p > d * (k - 1) and (min(before, after) >= 0 or s > 1)
+        max(before, after) + p > d * (k - 1)
+        and (min(before, after) >= 0 or (s > 1 and before > after))
         for before, after, p, k, d, s in zip(
             step.before,
             step.after,

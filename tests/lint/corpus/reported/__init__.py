@@ -44,6 +44,16 @@ from . import (
     meant_streams,
     shapes,
     shared,
+    sixth_blocks,
+    sixth_gates,
+    sixth_heads,
+    sixth_inplace,
+    sixth_inverted,
+    sixth_published,
+    sixth_published_blocks,
+    sixth_pyramids,
+    sixth_unets,
+    sixth_volumes,
     sizes,
     streams,
     sums,
@@ -89,6 +99,14 @@ CASES: tuple[Case, ...] = (
     *fifth_dense_diffusion.CASES,
     *fifth_dense_generate.CASES,
     *fifth_dense_kin.CASES,
+    *sixth_blocks.CASES,
+    *sixth_gates.CASES,
+    *sixth_heads.CASES,
+    *sixth_inplace.CASES,
+    *sixth_inverted.CASES,
+    *sixth_pyramids.CASES,
+    *sixth_unets.CASES,
+    *sixth_volumes.CASES,
 )
 CLEAN: tuple[Clean, ...] = (
     *meant.CLEAN,
@@ -104,6 +122,8 @@ CLEAN: tuple[Clean, ...] = (
     *fifth_dense_meant.CLEAN,
     *fifth_dense_designs.CLEAN,
     *fifth_dense_near.CLEAN,
+    *sixth_published.CLEAN,
+    *sixth_published_blocks.CLEAN,
 )
 
 __all__ = ["CASES", "CLEAN"]
