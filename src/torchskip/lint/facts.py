@@ -67,6 +67,7 @@ class Body:
     `unread` are names assigned and never read, with their lines. `optional` are names that are
     read, but for making themselves, nowhere but where something else is there (``if self.se is not
     None``): with the line that assigns them, what must be there, and the lines that read them.
+    `adds` says that a sum has the input or a value named for a shortcut as an operand.
     """
 
     module: str
@@ -75,6 +76,7 @@ class Body:
     line: int
     unread: tuple[tuple[str, int], ...] = ()
     optional: tuple[Optional, ...] = ()
+    adds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,16 @@ from torchskip.graph import Node
 from torchskip.lint.ops import is_layer
 from torchskip.lint.passes import Pass
 
-__all__ = ["Region", "below", "bridged", "keeps_shape", "regions", "says_residual", "spanned"]
+__all__ = [
+    "Region",
+    "below",
+    "bridged",
+    "keeps_shape",
+    "region_of",
+    "regions",
+    "says_residual",
+    "spanned",
+]
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+")
 
@@ -46,7 +55,7 @@ def says_residual(kind: str) -> bool:
 
 def regions(run: Pass) -> dict[str, Region]:
     """The region of every module called once, with one value in and one out."""
-    graph, flow = run.graph, run.flow
+    graph = run.graph
     inside: dict[str, list[Node]] = {}
     for node in graph.nodes:
         path = node.module
@@ -57,18 +66,29 @@ def regions(run: Pass) -> dict[str, Region]:
             path = path.rpartition(".")[0]
     once = {m.path for m in graph.modules if m.calls == 1}
     found: dict[str, Region] = {}
-    outputs = set(graph.outputs)
     for path, nodes in inside.items():
-        if path not in once:
-            continue
-        nodes = max(_runs(nodes), key=len)  # a layer shared with other blocks runs there too
-        made = {v for n in nodes for v in n.outputs}
-        own = {n.index for n in nodes}
-        entering = list(dict.fromkeys(v for n in nodes for v in n.inputs if v not in made))
-        leaving = [v for v in sorted(made) if v in outputs or set(flow.readers[v]) - own]
-        if entering and leaving and leaving[-1] in flow.live:
-            found[path] = Region(path, tuple(nodes), entering[0], leaving[-1])
+        if path in once:
+            # A layer shared with other blocks runs there too.
+            region = _region(run, path, max(_runs(nodes), key=len))
+            if region is not None:
+                found[path] = region
     return found
+
+
+def region_of(run: Pass, path: str) -> Region | None:
+    """The region of the operations below a path, whether the module itself is called or not."""
+    return _region(run, path, [n for n in run.graph.nodes if below(n.module, path)])
+
+
+def _region(run: Pass, path: str, nodes: list[Node]) -> Region | None:
+    flow, outputs = run.flow, set(run.graph.outputs)
+    made = {v for n in nodes for v in n.outputs}
+    own = {n.index for n in nodes}
+    entering = list(dict.fromkeys(v for n in nodes for v in n.inputs if v not in made))
+    leaving = [v for v in sorted(made) if v in outputs or set(flow.readers[v]) - own]
+    if not entering or not leaving or leaving[-1] not in flow.live:
+        return None
+    return Region(path, tuple(nodes), entering[0], leaving[-1])
 
 
 def _runs(nodes: list[Node]) -> list[list[Node]]:

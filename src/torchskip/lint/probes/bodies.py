@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import re
 import textwrap
 import tokenize
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from torch import nn
 from torchskip.lint.facts import Body, Optional
 
 __all__ = ["bodies"]
+
+_SHORTCUT = re.compile(r"(short_?cut|skip|identity|residual|res)(_\w+)?", re.I)
 
 
 def bodies(model: nn.Module) -> tuple[Body, ...]:
@@ -52,7 +55,26 @@ def _body(kind: type) -> Body | None:
         first,
         tuple(_unread(tree, first)),
         tuple(_optional(tree, first)),
+        _adds(tree),
     )
+
+
+def _adds(tree: ast.FunctionDef) -> bool:
+    """Whether a plain sum has the forward's input, or what is named a shortcut, as an operand."""
+    given = {argument.arg for argument in tree.args.args[1:2]}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            operands = [node.left, node.right]
+        elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
+            operands = [node.target, node.value]
+        else:
+            continue
+        words = {n.id for n in operands if isinstance(n, ast.Name)}
+        calls = (n.func for n in operands if isinstance(n, ast.Call))
+        layers = {f.attr for f in calls if isinstance(f, ast.Attribute)}
+        if words & given or any(map(_SHORTCUT.fullmatch, words | layers)):
+            return True
+    return False
 
 
 def _unread(tree: ast.FunctionDef, first: int) -> Iterator[tuple[str, int]]:

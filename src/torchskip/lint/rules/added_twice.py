@@ -56,6 +56,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     for run in evidence.passes:
         seen: set[int] = set()
         for node in run.graph.nodes:
+            if _overwritten(evidence, run, node):
+                continue
             if _terms_of(run.flow, node):
                 yield from _judge(run, node, seen)
             elif name(node) in CONCATS:
@@ -106,6 +108,26 @@ def _grouped(run: Pass, node: Node, sums: set[int]) -> bool:
     Such groups are published (DFCAN), though each of them doubles the stream.
     """
     return len({run.graph.nodes[n].module for n in sums - {node.index}}) > 1
+
+
+def _overwritten(evidence: Evidence, run: Pass, node: Node) -> bool:
+    """Whether the operands are one value only since one was written over the other: TS104."""
+    values = _values(run.flow, node)
+    maker = run.flow.producer(next(iter(values))) if len(values) == 1 else None
+    if maker is None or not maker.inplace or evidence.outplace is None:
+        return False
+    free = evidence.outplace
+    return any(
+        (n.op, n.module, n.call, n.source) == (node.op, node.module, node.call, node.source)
+        and len(_values(free.flow, n)) > 1
+        for n in free.graph.nodes
+    )
+
+
+def _values(flow: Flow, node: Node) -> set[int]:
+    """What a sum or a concatenation joins, each value once."""
+    operands = node.inputs if name(node) in CONCATS else _terms_of(flow, node)
+    return {form(flow, v) for v in operands}
 
 
 def _read_beside(flow: Flow, node: Node, value: int) -> bool:

@@ -38,6 +38,7 @@ from torchskip.lint.words import called, listed
 
 RULE = Rule("TS110", "join-changes-dtype", "error", __doc__)
 _CAST = Mend("cast the branch back before the join: `branch.to(x.dtype)`")
+_CAST_WIDER = Mend("cast the wider arm back before the join: `residual.to(x.dtype)`")
 _OWN_DTYPE = Mend(
     "make that tensor in the stream's dtype (`dtype=x.dtype`), or a parameter or buffer of it"
 )
@@ -60,7 +61,8 @@ def _mixed(run: Pass, when: str, severity: Severity) -> Iterator[Finding]:
             continue
         result = join.node.outputs[0]
         kept = flow.value(join.split).dtype == flow.value(result).dtype
-        if kept or any(not flow.value(v).shape for v in join.values):
+        refuses = _refuses(run, result)
+        if (kept and refuses is None) or any(not flow.value(v).shape for v in join.values):
             continue
         # A residual stream may be kept in float32 on purpose, and never in float64.
         if _cast_back(run, result) and not (severity == "error" and _goes_on(run, result)):
@@ -75,11 +77,29 @@ def _mixed(run: Pass, when: str, severity: Severity) -> Iterator[Finding]:
             join.node,
             f"the arms are {listed(arms)}: the join makes the stream "
             f"{flow.value(result).dtype}{when}"
-            + (f"; {called(maker)} meets a tensor of that dtype" if maker else ""),
+            + (f"; {called(maker)} meets a tensor of that dtype" if maker else "")
+            + (f"; {called(refuses)} has narrower weights and fails on it" if refuses else ""),
             severity=severity,
             arms=tuple(way(flow, f"arm {i + 1}", join.split, v) for i, v in enumerate(join.values)),
-            mends=(_OWN_DTYPE if maker else _CAST,),
+            mends=(_OWN_DTYPE if maker else _CAST_WIDER if kept else _CAST,),
         )
+
+
+def _refuses(run: Pass, value: int) -> Node | None:
+    """The first layer that reads the value, as it is, with weights of another dtype: it fails."""
+    flow = run.flow
+    wide = flow.value(value).dtype
+    todo = [value]
+    for here in todo:
+        for node in flow.reads(here):
+            weights = {c.dtype for c in node.constants if c.names and len(c.shape) > 1} & _FLOATS
+            if is_layer(node):
+                if weights - {wide}:
+                    return node
+            elif name(node) != "_to_copy":
+                made = (v for v in node.outputs if flow.value(v).dtype == wide)
+                todo += [v for v in made if v not in todo]
+    return None
 
 
 def _promoted(run: Pass, join: Join) -> Node | None:

@@ -8,7 +8,8 @@ a residual block; a value saved as `residual`, `identity` or `shortcut` is never
 a part is there that the block does not have; a stochastic depth was built for the block and never
 runs; a flag such as `use_residual` is set and neither the block nor one below it follows; an
 attention without one stands between two residual sums, one of which spans its like; the second half
-of a block multiplies, or goes on with its branch alone, where the first adds.
+of a block multiplies, or goes on with its branch alone, where the first adds; the layers of a block
+are called from outside, without its forward that adds.
 
 ## Why is this bad
 The network trains, only worse, and the worse the deeper it is: He et al. report 28.54 % error for
@@ -38,6 +39,7 @@ from fractions import Fraction
 from torchskip.graph import Module, Source
 from torchskip.lint.attention import between_sums
 from torchskip.lint.bare import unprojected
+from torchskip.lint.byhand import unadded
 from torchskip.lint.drops import chance
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
@@ -77,6 +79,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         *_named(evidence, known),
         *_saved(evidence, known),
         *_undropped(evidence, known),
+        *_by_hand(evidence),
     ):
         if finding.module not in found:
             found.add(finding.module)
@@ -263,6 +266,18 @@ def _undropped(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding
             module=region.path,
             source=module.source or _place(module, region),
             mends=(Mend("add the input, `x + drop_path(f(x))`: a flag for it may be off"),),
+        )
+
+
+def _by_hand(evidence: Evidence) -> Iterator[Finding]:
+    """Blocks that add in their forward, of which others call the layers alone."""
+    for block in unadded(evidence):
+        yield RULE.at(
+            block.nodes[-1],
+            f"{evidence.modules[block.path].type}.forward adds a shortcut and is not called: the "
+            f"layers of {block.path!r} are, one by one, and nothing is added to their result",
+            module=block.path,
+            mends=(Mend("call the block itself, or add its input to the result"),),
         )
 
 

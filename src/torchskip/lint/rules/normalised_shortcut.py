@@ -93,7 +93,7 @@ def _hides(run: Pass, norms: Norms, skip: SkipPath, join: Node, raw: int) -> str
     flow = run.flow
     maker = flow.producer(raw)
     # Whatever else the block reads of its raw value shows that the wiring is meant.
-    if len(_uses(norms, [n for n in flow.reads(raw) if below(n.module, join.module)])) != 1:
+    if len(_uses(norms, [n for n in _users(flow, raw) if below(n.module, join.module)])) != 1:
         return None
     if maker is None or not below(maker.module, join.module):
         if not join.module and not _is_block(run, norms, skip):
@@ -148,10 +148,16 @@ def _is_block(run: Pass, norms: Norms, skip: SkipPath) -> bool:
     )
 
 
-def _uses(norms: Norms, readers: list[Node]) -> set[int]:
-    """The operations, of which those of one normalisation are one."""
-    ends = (norms.end(n) for n in readers)
-    return {n.index if end is None else end for n, end in zip(readers, ends, strict=True)}
+def _uses(norms: Norms, readers: list[Node]) -> set[int | str]:
+    """The operations, of which those of one normalisation are one.
+
+    A module that normalises one value for query and key alike makes one value of it.
+    """
+    uses: set[int | str] = set()
+    for node in readers:
+        end = norms.end(node)
+        uses.add(node.index if end is None else node.module or end)
+    return uses
 
 
 def _pre_normalised(flow: Flow, norms: Norms, skip: SkipPath) -> bool:

@@ -160,8 +160,9 @@ def _out_of_place(evidence: Evidence, writer: Node) -> Mend:
     kind = name(writer)
     module = evidence.modules.get(writer.module)
     if module is not None and dict(module.attributes).get("inplace") is True:
+        where = repr(writer.module) if writer.module else f"the {module.type}"
         return Mend(
-            f"set `inplace=False` on {writer.module!r}, or call `torchskip.mend(model)`",
+            f"set `inplace=False` on {where}, or call `torchskip.mend(model)`",
             edits=(Edit(writer.module, "inplace", False),),
         )
     if plain := unfolded(writer.source):
@@ -245,14 +246,15 @@ def _called_below(run: Pass, path: str, other: str) -> str | None:
 def _shared(run: Pass, node: Node) -> bool:
     """Whether what the operation wrote is read more than once afterwards, by any name."""
     memory = run.flow.value(node.outputs[0]).memory
-    readers = {
-        r
-        for v in run.graph.values
-        if v.memory == memory
-        for r in run.flow.readers[v.index]
-        if r > node.index and run.graph.nodes[r].op != "torchskip.alias"
-    }
-    return len(readers) > 1
+    held = {v.index for v in run.graph.values if v.memory == memory}
+    readings = (
+        v
+        for reader in run.graph.nodes[node.index + 1 :]
+        if reader.op != "torchskip.alias"
+        for v in reader.inputs
+        if v in held
+    )
+    return len(list(readings)) > 1  # a sum may read it twice
 
 
 def _line(twins: dict[int, Node], run: Pass, join: Node) -> Source | None:

@@ -6,8 +6,9 @@ does run, where they could be the block's shortcut: they take the block's channe
 channels of its result (or the channels of both arms of its sum, and give the sum's), or are named
 a shortcut. It is a warning where nothing but the neighbours tell: the other layers of the list
 run, or the layer of that name in an equal block does, or the joins beside a list of pointwise
-layers take arms of their channels as they are. A gate that was built for the branch and never runs
-(squeeze-and-excitation) is a warning too.
+layers take arms of their channels as they are; and where the weights are the block's own
+parameters. A block whose layers are called from outside, without its forward, counts too. A gate
+that was built for the branch and never runs (squeeze-and-excitation) is a warning.
 
 ## Why is this bad
 Either the shortcut was forgotten in `forward`, and the block has none, or it was built although
@@ -37,19 +38,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from torchskip.lint.byhand import by_hand, left_out
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend, Severity
-from torchskip.lint.flow import Flow
+from torchskip.lint.flags import promises
 from torchskip.lint.gates import idle_gates
-from torchskip.lint.idle import called_modules, holding, read_names, running, weights_of
+from torchskip.lint.idle import called_modules, holding, running, weights_of
 from torchskip.lint.ops import ADDS, CONCATS, name
+from torchskip.lint.regions import region_of
 from torchskip.lint.rule import Rule
 from torchskip.lint.spare import BYPASSES, NAMED, keep_arms, named_for_sums, pointwise
 from torchskip.lint.twins import stand_ins
+from torchskip.lint.unread import unread_scales, unread_weights
 from torchskip.lint.words import listed, plural, shape
 
 RULE = Rule("TS108", "unused-shortcut", "error", __doc__)
-_SCALE = re.compile(r"((layer|res|skip|branch)_?)?(scale|gamma|alpha|gain)(_?\d)?", re.I)
 _HEADS = re.compile(r"head|aux|class|pred|logit", re.I)
 _ENDS = re.compile(r"(^|_)(out|last|final)", re.I)  # `proj_out`, `to_out`
 
@@ -89,9 +92,11 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             mends=(Mend(mend),),
         )
     if evidence.train.graph.failure is None:
+        yield from _by_hand(evidence)
         yield from _gaps(evidence, named)
         yield from _lists(evidence, named)
         yield from _scales(evidence)
+        yield from _weights(evidence)
 
 
 def _ungated(evidence: Evidence, gates: dict[str, tuple[str, int]]) -> Iterator[Finding]:
@@ -128,6 +133,20 @@ def _advice(
             mend = "call it here too and add its result, or do not build it here"
             return f"it has no shortcut as {path!r} has", mend, "warning"
     return "it has no shortcut", "call it in forward and add its result", None
+
+
+def _by_hand(evidence: Evidence) -> Iterator[Finding]:
+    """Shortcuts of blocks whose layers are called from outside, without the block's forward."""
+    for block in by_hand(evidence):
+        for path in left_out(evidence, block):
+            kind = evidence.modules[block.path].type
+            yield RULE.at(
+                block.nodes[0],
+                f"{path.rpartition('.')[2]!r} of {kind} {block.path!r} never runs: the block's "
+                "layers are called one by one, without its forward and without its shortcut",
+                module=block.path,
+                mends=(Mend(f"call the block itself, or add {path!r} of its input to the result"),),
+            )
 
 
 def _gaps(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
@@ -202,22 +221,34 @@ def _lists(evidence: Evidence, named: set[str]) -> Iterator[Finding]:
 
 def _scales(evidence: Evidence) -> Iterator[Finding]:
     """Scales of a branch that a block declares and never multiplies by."""
-    called, read = called_modules(evidence), read_names(evidence)
-    joined = {n.module for n in evidence.eval.graph.nodes if name(n) in ADDS}
-    for parameter in evidence.eval.graph.parameters:
-        block, _, word = parameter.name.rpartition(".")
-        if parameter.buffer or parameter.name in read or not _SCALE.fullmatch(word):
-            continue
-        if block in called & joined:
-            yield RULE.at(
-                None,
-                f"{parameter.name!r} {shape(parameter.shape)} is never read: the branch of "
-                f"{evidence.modules[block].type} is not scaled",
-                severity="warning",
-                module=block,
-                source=evidence.modules[block].source,
-                mends=(Mend(f"multiply the branch by {word}, or do not build it"),),
-            )
+    for parameter, block in unread_scales(evidence):
+        word = parameter.name.rpartition(".")[2]
+        yield RULE.at(
+            None,
+            f"{parameter.name!r} {shape(parameter.shape)} is never read: the branch of "
+            f"{evidence.modules[block].type} is not scaled",
+            severity="warning",
+            module=block,
+            source=evidence.modules[block].source,
+            mends=(Mend(f"multiply the branch by {word}, or do not build it"),),
+        )
+
+
+def _weights(evidence: Evidence) -> Iterator[Finding]:
+    """Weights of a shortcut that a block keeps itself, none of which is ever read."""
+    for block, words in unread_weights(evidence).items():
+        module = evidence.modules[block]
+        flags = [k for k, v in module.attributes if v is True and promises(k)]
+        though = f", though {flags[0]} is True" if flags else ""
+        yield RULE.at(
+            None,
+            f"{listed(map(repr, words))} of {module.type} {'is' if len(words) == 1 else 'are'} "
+            f"never read{though}: no shortcut is made with them",
+            severity="warning",
+            module=block,
+            source=module.source,
+            mends=(Mend("join the shortcut that they make, or do not build them"),),
+        )
 
 
 def _unused(evidence: Evidence) -> dict[str, list[str]]:
@@ -234,13 +265,16 @@ def _unused(evidence: Evidence) -> dict[str, list[str]]:
 def _could_bridge(evidence: Evidence, block: str, path: str) -> bool:
     """Whether the unused layer maps the block's input channels to its output channels."""
     weights = weights_of(evidence, path)
-    ends = _ends(evidence.eval.flow, block)
-    if not weights or ends is None:
+    region = region_of(evidence.eval, block)
+    if not weights or region is None:
         return False
+    entry, end = (evidence.eval.flow.value(v).shape for v in (region.entry, region.exit))
     first, last = weights[0], weights[-1]
+    if len(entry) < 2 or len(end) < 2:
+        return False
     axis = 1 if len(first) > 2 else -1  # a linear layer maps the last axis
     grouped = len(first) > 2 and first[1] == 1
-    bridges = (first[1] == ends[0][axis] or grouped) and last[0] == ends[1][axis]
+    bridges = (first[1] == entry[axis] or grouped) and last[0] == end[axis]
     word = path.rpartition(".")[2]
     return bridges and (bool(NAMED.search(word)) or pointwise(first))
 
@@ -272,27 +306,3 @@ def _is_norm(evidence: Evidence, path: str) -> bool:
         if p.name.startswith(path + ".") and not p.buffer
     ]
     return bool(shapes) and all(len(shape) == 1 for shape in shapes)
-
-
-def _ends(flow: Flow, block: str) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Shapes of the first value that comes into the block and of the last that leaves it."""
-    inside = [
-        n
-        for n in flow.graph.nodes
-        if n.module == block or n.module.startswith(block + ".") or not block
-    ]
-    if not inside:
-        return None
-    made = {v for n in inside for v in n.outputs}
-    entering = [v for n in inside for v in n.inputs if v not in made]
-    leaving = [
-        v
-        for n in inside
-        for v in n.outputs
-        if v in flow.graph.outputs
-        or any(r not in {m.index for m in inside} for r in flow.readers[v])
-    ]
-    if not entering or not leaving:
-        return None
-    first, last = flow.value(entering[0]).shape, flow.value(leaving[-1]).shape
-    return (first, last) if len(first) > 1 and len(last) > 1 else None
