@@ -198,3 +198,40 @@ def test_a_shortcuts_own_weights_that_nobody_reads_are_named():
 def test_weights_that_are_read_or_named_otherwise_are_not():
     for block in (OwnWeights("residual_weight", used=True), OwnWeights("memory")):
         assert found("TS108", seq(nn.Linear(4, 4), block), T) == ()
+
+
+# ---- a loop in a loop, of which the inner one's last round is of no use
+
+
+class Dense(nn.Module):
+    """A decoder of dense blocks, which hand on their new features alone, but for the last one."""
+
+    def __init__(self, carried=True):
+        super().__init__()
+        self.stem, self.head, self.carried = c2(), c2(12 if carried else 8, 2), carried
+        self.ups = nn.ModuleList(c2(8 if i else 4) for i in range(2))
+        widths = (4, 8) if carried else (4, 4)
+        self.blocks = nn.ModuleList(nn.ModuleList(c2(w, 4) for w in widths) for _ in range(2))
+
+    def forward(self, x):
+        features = [self.stem(x)]
+        for up, block in zip(self.ups, self.blocks, strict=True):
+            stack, features = up(torch.cat(features, 1)), []
+            for layer in block:
+                new = layer(stack)
+                features.append(new)
+                wider = torch.cat([stack, new], 1)
+                if self.carried:
+                    stack = wider
+        return self.head(wider)
+
+
+def test_an_inner_loop_may_drop_its_last_round():
+    assert found("TS107", Dense()) == ()
+
+
+def test_an_inner_loop_may_not_go_on_without_its_rounds():
+    assert any(
+        f.message.endswith("the skip connection has no effect (other rounds of this line are used)")
+        for f in found("TS107", Dense(carried=False))
+    )

@@ -49,6 +49,6 @@ def unadded(evidence: Evidence) -> Iterator[Region]:
     """Blocks whose forward adds and keeps the shape, run by hand without any sum."""
     adding, run = {b.module for b in evidence.bodies if b.adds}, evidence.eval
     for block in by_hand(evidence):
-        if block.path in adding and keeps_shape(block, run) and not left_out(evidence, block):
-            if not bridged(block, run):
-                yield block
+        whole = keeps_shape(block, run) and not left_out(evidence, block)
+        if block.path in adding and whole and not bridged(block, run):
+            yield block

@@ -147,12 +147,15 @@ def solve(
 def project(
     branch: tuple[Layer, ...], shortcut: tuple[Layer, ...], start: tuple[int, ...]
 ) -> Mend | None:
-    """The branch's stride for a projection of the shortcut, when the arms then meet at any size."""
+    """The branch's stride for the shortcut's projection or pool, when the arms meet at any size."""
     stride = tuple(math.prod(layer.stride[axis] for layer in branch) for axis in range(len(start)))
     for place, layer in enumerate(shortcut):
-        if layer.fixed or set(layer.kernel) != {1} or set(layer.padding) != {0}:
+        tiles = layer.pools and layer.kernel == layer.stride
+        if layer.fixed or set(layer.padding) != {0} or not (tiles or set(layer.kernel) == {1}):
             continue
-        rest = (*shortcut[:place], replace(layer, stride=stride), *shortcut[place + 1 :])
+        kernel = stride if tiles else layer.kernel
+        new = replace(layer, kernel=kernel, stride=stride)
+        rest = (*shortcut[:place], new, *shortcut[place + 1 :])
         sizes = (tuple(n + step for n in start) for step in (0, 1, 2, 3, 5))
         if rest != shortcut and all(_meet(list(branch), rest, size) for size in sizes):
             return _mend(shortcut, rest)

@@ -4,8 +4,8 @@
 Reports layers, sums and concatenations whose result reaches no output of the model, in
 evaluation and in training mode. It is a warning where the result fits nothing that the model goes
 on with (a head that a flag leaves out) and where other rounds of a loop are used, and a note where
-only the last round is not: a stack often has no use for it (WaveNet's last residual). A sum whose
-branch leaves the module in its place is no such round.
+only the last round is not: a stack often has no use for it (WaveNet's last residual), nor has
+each inner loop of two. A sum whose branch leaves the module in its place is no such round.
 
 ## Why is this bad
 The layers cost time and memory and are never trained: their parameters receive no gradient. The
@@ -80,7 +80,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             )
         elif not names and (join := _join(flow, end)) is not None and len(sizes) > 2:
             instead = any(_leaves(flow, join.node, v) for v in join.values)
-            if loop and last < end.nodes[0].index and not instead:  # type: ignore[operator]
+            if loop and not instead and _ended(flow, join.node):
                 continue  # a stack has no use for its last round's stream
             yield RULE.at(
                 join.node,
@@ -204,6 +204,27 @@ def _join(flow: Flow, end: DeadEnd) -> Join | None:
         is_layer(n) for v in join.values for n in flow.nodes_between(join.split, v)
     )
     return join if made else None
+
+
+def _ended(flow: Flow, join: Node) -> bool:
+    """Whether no later round of the line goes on with what this one joins: the loop was over.
+
+    A loop around it may begin anew, from what layers made: the blocks of a decoder (Tiramisu).
+    """
+    later = flow.graph.nodes[join.index + 1 :]
+    todo = [v for n in later if _same_line(n, join) for v in n.inputs]
+    seen = set(todo)
+    while todo:
+        maker = flow.producer(todo.pop())
+        if maker is not None and maker.index > join.index and not is_layer(maker):
+            new = set(maker.inputs) - seen
+            seen |= new
+            todo += new
+    return seen.isdisjoint(join.inputs)
+
+
+def _same_line(node: Node, other: Node) -> bool:
+    return (name(node), node.source) == (name(other), other.source)
 
 
 def _leaves(flow: Flow, join: Node, value: int) -> bool:

@@ -7,7 +7,8 @@ itself refuses the example there: a detector asks for its targets.
 
 ## Why is this bad
 The model does not run. Where the failing layer reads a join, the shapes that met there are named:
-a concatenation with other channels than the next layer expects is a usual cause.
+a concatenation with other channels than the next layer expects is a usual cause. The mends look
+for the layer of the list that was passed over, and for the feature that was not concatenated.
 
 ## Example
 
@@ -36,6 +37,7 @@ from torchskip.lint.flow import Flow
 from torchskip.lint.mismatch import mismatch
 from torchskip.lint.ops import ADDS, CONCATS, FORMS, is_norm, name
 from torchskip.lint.rule import Rule
+from torchskip.lint.widths import widths
 from torchskip.lint.words import called, listed, shape
 
 RULE = Rule("TS100", "forward-fails", "error", __doc__)
@@ -59,7 +61,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 module=failure.module,
                 source=failure.source,
                 severity=_severity(failure) if run is evidence.train else None,
-                mends=(*(_widths(run, node) if node else ()), *_spelt(failure)),
+                mends=(*(widths(run, node, evidence.modules) if node else ()), *_spelt(failure)),
             )
         return
 
@@ -71,24 +73,6 @@ def _severity(failure: Failure) -> Severity:
     """
     refused = failure.node is None and failure.error in {"AssertionError", "ValueError"}
     return "note" if refused else "warning"
-
-
-def _widths(run: Pass, node: Node) -> Iterator[Mend]:
-    """The width that the failing layer should have been built with."""
-    weight = next((c.shape for c in node.constants if c.names and len(c.shape) > 1), None)
-    if weight is None or not node.inputs or not node.module:
-        return
-    given = run.flow.value(node.inputs[0]).shape
-    if name(node) in {"convolution", "_convolution"} and len(given) == len(weight):
-        groups = node.argument("groups", 1)
-        transposed = node.argument("transposed") is True
-        taken = weight[0] if transposed else weight[1] * (groups if isinstance(groups, int) else 1)
-        if taken != given[1]:
-            yield Mend(f"build {node.module!r} with in_channels={given[1]}, not {taken}")
-    elif name(node) in {"addmm", "mm", "linear"}:
-        taken = weight[-1] if name(node) == "linear" else weight[0]  # the others get it transposed
-        if taken != given[-1]:
-            yield Mend(f"build {node.module!r} with in_features={given[-1]}, not {taken}")
 
 
 def _spelt(failure: Failure) -> Iterator[Mend]:

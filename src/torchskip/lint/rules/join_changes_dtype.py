@@ -2,7 +2,8 @@
 
 ## What it does
 Compares the floating dtypes of the arms of every sum and concatenation, as the model is and in
-bfloat16, and reports joins that promote the shortcut.
+bfloat16, and reports joins that promote the shortcut. A stream that is kept in float32 is meant,
+unless a layer of the model's own dtype reads it as it is.
 
 ## Why is this bad
 PyTorch promotes silently: after `float32 + float64` the rest of the network computes in float64,

@@ -5,7 +5,7 @@ Reports residual blocks that begin by normalising their input and start branch *
 the normalised value, blocks that do so between a pre-normalised first half and their second half,
 and runs of blocks that normalise and activate before the split. A module that writes a
 normalisation out by hand (RMSNorm) counts as one, and so does a normalisation that a condition
-scales and shifts (AdaLN, FiLM).
+scales and shifts (AdaLN, FiLM), or one that is called for query and key alike.
 
 ## Why is this bad
 A pre-normalisation block computes `x + f(norm(x))`: the stream itself is never normalised, so the

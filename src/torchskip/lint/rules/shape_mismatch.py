@@ -28,6 +28,7 @@ convolution arithmetic*, 2016; Project-MONAI/MONAI#7591.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from math import prod
 
@@ -35,13 +36,14 @@ from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend, Wrap
 from torchskip.lint.lengths import kept, strides
 from torchskip.lint.mismatch import Mismatch, mismatch
-from torchskip.lint.ops import name
+from torchskip.lint.ops import is_layer, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.solve import Layer, layers_of, project, round_up, solve
 from torchskip.lint.unpadded import shrinking
 from torchskip.lint.words import called, listed, shape
 
 RULE = Rule("TS101", "shape-mismatch", "error", __doc__)
+_INTERPOLATES = re.compile(r"_?upsample_|_unsafe_index$")  # to the nearest pixel by its index
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -88,6 +90,10 @@ def _mends(run: Pass, found: Mismatch) -> tuple[Mend, ...]:
     if _recurrent(run, found):
         mends.append(Mend("join the sequence, or the last layer's state: `h[-1].unsqueeze(1)`"))
         return tuple(mends[:3])
+    if spatial and (resized := tuple(_resized(run, found))):
+        return (*resized, *mends[:2])
+    if found.shortcut == found.split and _features(found):
+        mends.append(Mend(f"project the shortcut: `nn.Linear({shortcut[-1]}, {branch[-1]})`"))
     moved = kept(run, found)
     if moved is not None:
         return (*mends[:2], moved)
@@ -111,6 +117,21 @@ def _mends(run: Pass, found: Mismatch) -> tuple[Mend, ...]:
                 )
             )
     return tuple(mends[:3])
+
+
+def _resized(run: Pass, found: Mismatch) -> Iterator[Mend]:
+    """The other arm's size for a resize on an arm of a sum; an input's size needs no other."""
+    flow = run.flow
+    given = {flow.value(v).shape[2:] for v in run.graph.inputs}
+    arms = [(found.branch, found.shortcut), (found.shortcut, found.branch)]
+    for value, other in sorted(arms, key=lambda arm: flow.value(arm[0]).shape[2:] in given):
+        if any(_INTERPOLATES.match(name(n)) for n in found.between(value)):
+            size = flow.value(other).shape[2:]
+            yield Mend(
+                f"give the resize of the {found.roles[value]} its size, no factor: "
+                f"`F.interpolate(x, size={size})`, written `size=other.shape[2:]`"
+            )
+            return
 
 
 def _settings(run: Pass, found: Mismatch) -> list[Mend]:
@@ -164,6 +185,13 @@ def _emptied(run: Pass, found: Mismatch) -> Iterator[Mend]:
             before, after = flow.value(node.inputs[0]).shape, flow.value(node.outputs[0]).shape
             if 0 in after and 0 not in before:
                 yield Mend("a slice `[d:-d]` keeps nothing for d = 0: write `[d : size - d]`")
+
+
+def _features(found: Mismatch) -> bool:
+    """Whether the arms differ in the features that linear layers make, on the last axis."""
+    layers = [n for n in found.between(found.branch) if is_layer(n)]
+    linear = bool(layers) and all(name(n) in {"mm", "addmm", "bmm", "linear"} for n in layers)
+    return linear and found.axes == (len(found.shapes[0]) - 1,)
 
 
 def _recurrent(run: Pass, found: Mismatch) -> bool:
