@@ -80,7 +80,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             )
         elif not names and (join := _join(flow, end)) is not None and len(sizes) > 2:
             instead = any(_leaves(flow, join.node, v) for v in join.values)
-            if loop and not instead and _ended(flow, join.node):
+            first = end.nodes[0].index
+            if last is not None and not instead and (last < first or _ended(flow, join.node)):
                 continue  # a stack has no use for its last round's stream
             yield RULE.at(
                 join.node,
@@ -207,24 +208,20 @@ def _join(flow: Flow, end: DeadEnd) -> Join | None:
 
 
 def _ended(flow: Flow, join: Node) -> bool:
-    """Whether no later round of the line goes on with what this one joins: the loop was over.
+    """Whether an inner loop ends with this round, and what its rounds made is joined otherwise.
 
-    A loop around it may begin anew, from what layers made: the blocks of a decoder (Tiramisu).
+    The decoder of a Tiramisu hands on the new features of each dense block, without its input.
     """
-    later = flow.graph.nodes[join.index + 1 :]
-    todo = [v for n in later if _same_line(n, join) for v in n.inputs]
-    seen = set(todo)
-    while todo:
-        maker = flow.producer(todo.pop())
-        if maker is not None and maker.index > join.index and not is_layer(maker):
-            new = set(maker.inputs) - seen
-            seen |= new
-            todo += new
-    return seen.isdisjoint(join.inputs)
-
-
-def _same_line(node: Node, other: Node) -> bool:
-    return (name(node), node.source) == (name(other), other.source)
+    rounds = [n for n in flow.graph.nodes if (name(n), n.source) == (name(join), join.source)]
+    before = {v for n in rounds if n.index < join.index for v in n.inputs}
+    own = set(join.inputs)
+    later = {v for n in rounds if n.index > join.index for v in n.inputs}
+    collected = any(
+        n not in rounds and name(n) in ADDS | CONCATS and before & set(n.inputs)
+        for v in own
+        for n in flow.reads(v)
+    )
+    return collected and own.isdisjoint(later)
 
 
 def _leaves(flow: Flow, join: Node, value: int) -> bool:
