@@ -8,6 +8,8 @@ from corpus.reported import (
     fifth_sequences_meant,
     fifth_sequences_published,
     fourth_meant,
+    sixth_asked_designs,
+    sixth_asked_meant,
     sixth_published,
 )
 
@@ -46,6 +48,8 @@ def test_a_correct_model_has_no_error(clean):
         *fifth_sequences_meant.CLEAN,
         *fifth_sequences_published.CLEAN,
         *fifth_dense_near.CLEAN,
+        *sixth_asked_designs.CLEAN,
+        *sixth_asked_meant.CLEAN,
         *sixth_published.CLEAN,
     ],
     ids=lambda c: c.name,
