@@ -68,6 +68,8 @@ class Body:
     read, but for making themselves, nowhere but where something else is there (``if self.se is not
     None``): with the line that assigns them, what must be there, and the lines that read them.
     `adds` says that a sum has the input or a value named for a shortcut as an operand.
+    `coins` are the lines where training hands an argument back because a drawn number says so, in
+    a forward that multiplies and divides nothing.
     """
 
     module: str
@@ -77,6 +79,7 @@ class Body:
     unread: tuple[tuple[str, int], ...] = ()
     optional: tuple[Optional, ...] = ()
     adds: bool = False
+    coins: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the source of each forward says that a graph cannot: where saved names are read."""
+"""What the source of each forward says that a graph cannot: saved names, and coins tossed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from torchskip.lint.facts import Body, Optional
 __all__ = ["bodies"]
 
 _SHORTCUT = re.compile(r"(short_?cut|skip|identity|residual|res)(_\w+)?", re.I)
+_DRAWS = re.compile(r"rand|random|random_sample|randint|uniform_?|bernoulli_?|binomial")
+_SCALES = re.compile(r"(mul|div|multiply|divide|true_divide)_?")
 
 
 def bodies(model: nn.Module) -> tuple[Body, ...]:
@@ -56,6 +58,7 @@ def _body(kind: type) -> Body | None:
         tuple(_unread(tree, first)),
         tuple(_optional(tree, first)),
         _adds(tree),
+        tuple(_coins(tree, first)),
     )
 
 
@@ -146,3 +149,52 @@ def _walk(statement: ast.stmt) -> Iterator[ast.AST]:
         node = todo.pop()
         yield node
         todo += [n for n in ast.iter_child_nodes(node) if not isinstance(n, ast.stmt)]
+
+
+def _coins(tree: ast.FunctionDef, first: int) -> Iterator[int]:
+    """Lines that return an argument as it is, where a number drawn in training says so."""
+    nodes = list(ast.walk(tree))
+    if any(isinstance(n, ast.BinOp) and isinstance(n.op, ast.Mult | ast.Div) for n in nodes):
+        return
+    if any(_SCALES.fullmatch(_called(node)) for node in nodes):
+        return
+    given = {argument.arg for argument in tree.args.args[1:]}
+    drawn: set[str] = set()
+    for node in sorted((n for n in nodes if isinstance(n, ast.Assign)), key=lambda n: n.lineno):
+        if _draws(node.value, drawn):
+            drawn.update(target.id for target in node.targets if isinstance(target, ast.Name))
+    changed = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    for line, word, tests in _returns(tree.body, ()):
+        asked = any("training" in ast.unparse(test) for test in tests)
+        if word in given - changed and asked and any(_draws(test, drawn) for test in tests):
+            yield first + line - 1
+
+
+def _returns(
+    body: list[ast.stmt], tests: tuple[ast.expr, ...]
+) -> Iterator[tuple[int, str, tuple[ast.expr, ...]]]:
+    """Every ``return name``, with the conditions around it and those that ended before it."""
+    for statement in body:
+        if isinstance(statement, ast.Return) and isinstance(statement.value, ast.Name):
+            yield statement.lineno, statement.value.id, tests
+        elif isinstance(statement, ast.If):
+            inner = (*tests, statement.test)
+            yield from _returns(statement.body, inner)
+            yield from _returns(statement.orelse, inner)
+            if isinstance(statement.body[-1], ast.Return):
+                tests = inner
+
+
+def _draws(test: ast.AST, drawn: set[str]) -> bool:
+    """Whether an expression draws a number, or reads a name that holds one."""
+    return any(
+        _DRAWS.fullmatch(_called(node)) or (isinstance(node, ast.Name) and node.id in drawn)
+        for node in ast.walk(test)
+    )
+
+
+def _called(node: ast.AST) -> str:
+    """The last word of what a call calls."""
+    if not isinstance(node, ast.Call):
+        return ""
+    return ast.unparse(node.func).rpartition(".")[2]

@@ -5,7 +5,8 @@ Finds the random masks of the training pass that keep or drop whole rows (one nu
 token or channel) and reports masks on another axis than the batch, masks on the sum or on the
 shortcut instead of the branch, masks on what nothing goes around, masks whose result is thrown
 away, masks whose mean is not the factor of evaluation, and masks that evaluation draws too, also
-one number for the whole batch. A module or function called a stochastic depth (`drop_path`,
+one number for the whole batch; and a block that returns its input by a coin in training while
+evaluation adds the branch unscaled. A module or function called a stochastic depth (`drop_path`,
 `StochasticDepth`, `drop_connect`) must draw one number per sample, and run; a dropout may not
 stand on the shortcut alone, and one in a branch must know the mode.
 
@@ -36,6 +37,7 @@ from collections.abc import Iterator
 from math import sqrt
 
 from torchskip.graph import Module, Source
+from torchskip.lint.coins import coins
 from torchskip.lint.drops import (
     DROP_PATH,
     Drop,
@@ -69,6 +71,7 @@ _ROWS = Mend("give the branch one number per sample: a mask of shape (N, 1, ...)
 _SWITCHED = Mend("pass the mode on: `training=self.training`")
 _KNOWN = Mend("pass `training=self.training` on, or make the module in `__init__`")
 _TRAINING = Mend("return the branch as it is unless `self.training`")
+_SCALED = Mend("drop per sample and divide by the keep probability: `x + self.drop_path(branch)`")
 _BRANCH = Mend("drop the branch before the addition: `x + self.drop_path(branch)`")
 
 
@@ -85,6 +88,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             yield from _element(run, meets, drop)
     yield from _resting(evidence)
     yield from _idle(evidence)
+    for path, line, join in coins(evidence):
+        yield _tossed(path, line, join)
 
 
 def _row(
@@ -257,6 +262,17 @@ def _idle(evidence: Evidence) -> Iterator[Finding]:
         elif evidence.numbers.hands_on(path):
             why = "hands its input on in training too: the branch is never dropped"
             yield _nothing(module, why, module.source, _SWITCHED)
+
+
+def _tossed(path: str, line: Source, join: Join) -> Finding:
+    told = (
+        "a coin leaves the branch out for the whole batch, and evaluation adds it unscaled: it is "
+        "larger there than training's mean"
+    )
+    place = join.node.source
+    return RULE.at(
+        None, told, severity="warning", module=path, source=line, join=place, mends=(_SCALED,)
+    )
 
 
 def _nothing(module: Module, why: str, source: Source | None, mend: Mend) -> Finding:

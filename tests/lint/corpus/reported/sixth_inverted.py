@@ -1,11 +1,12 @@
-"""An EfficientNet whose flag for shortcuts is never set."""
+"""EfficientNets: a flag for shortcuts that is never set, a coin that evaluation forgets."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..case import Case
+from ..case import Case, net
 
 
 class DropConnect(nn.Module):
@@ -88,6 +89,41 @@ def efficientnet(skip):
     )
 
 
+class CoinBottleneck(nn.Module):
+    """Leaves its layers out for the whole batch when a coin says so."""
+
+    def __init__(self, c, prob) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(c, 2 * c, 1, bias=False), nn.BatchNorm2d(2 * c)
+        self.conv2 = nn.Conv2d(2 * c, 2 * c, 3, padding=1, groups=2 * c, bias=False)
+        self.bn2 = nn.BatchNorm2d(2 * c)
+        self.conv3, self.bn3 = nn.Conv2d(2 * c, c, 1, bias=False), nn.BatchNorm2d(c)
+        self.prob = torch.Tensor([prob])
+
+    def branch(self, x: Tensor) -> Tensor:
+        out = F.silu(self.bn1(self.conv1(x)))
+        out = F.silu(self.bn2(self.conv2(out)))
+        return self.bn3(self.conv3(out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and not torch.bernoulli(self.prob):
+            return x
+        out = self.branch(x)
+        return out + x
+
+
+class SampleBottleneck(CoinBottleneck):
+    """One number per sample, scaled in training."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.branch(x)
+        if self.training:
+            keep = float(self.prob)
+            mask = torch.bernoulli(torch.full((x.shape[0], 1, 1, 1), keep, device=x.device))
+            out = out * mask / keep
+        return out + x
+
+
 CASES = (
     Case(
         "efficientnet_skip_flag_false",
@@ -96,5 +132,12 @@ CASES = (
         lambda: efficientnet(False),
         lambda: efficientnet(True),
         ((2, 4, 32, 32),),
+    ),
+    Case(
+        "whole_batch_coin_without_scale",
+        "katsura-jp/efficientnet-pytorch, model/efficientnet.py",
+        "TS111",
+        lambda: net(*(CoinBottleneck(4, 1.0 - 0.125 * i) for i in range(1, 5))),
+        lambda: net(*(SampleBottleneck(4, 1.0 - 0.125 * i) for i in range(1, 5))),
     ),
 )
