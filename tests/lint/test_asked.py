@@ -38,6 +38,7 @@ def test_a_square_of_a_rectifier_in_place_overwrites_nothing():
         lambda s, x: (y := F.relu_(s.a(x))) * y,
         lambda s, x: (y := s.a(x)) + F.relu(y),
         lambda s, x: s.b(torch.cat([F.relu_(s.a(x)), x], 1)),
+        lambda s, x: (y := s.b(x.repeat(1, 2, 1, 1)))[:, :2] * y[:, 2:].sigmoid_(),
     ):
         assert found("TS104", seq(c2(), Net(function, a=c2(), b=c2(8, 4)))) == ()
 
@@ -93,6 +94,17 @@ def test_a_layer_that_reads_the_wide_stream_fails_in_half(linear):
     assert finding.severity == "warning"
     model, example = wide(True, linear)
     assert found("TS110", model, example) == ()
+
+
+def test_a_wide_norm_beside_its_input_fails_in_the_next_layer():
+    def forward(s, x):
+        wide = F.layer_norm(x.float(), x.shape[1:])
+        return s.b(torch.cat([x, wide.to(x.dtype) if s.cast else wide], 1))
+
+    for cast in (False, True):
+        net = Net(forward, b=c2(8, 4))
+        net.cast = cast
+        assert bool(found("TS110", seq(c2(), net))) != cast
 
 
 # ---- blocks of which others call the layers
@@ -153,6 +165,35 @@ def test_blocks_that_are_called_or_added_by_hand_are_not_named():
     for function in (by_hand_with_sum, lambda s, x: s.blocks[1](s.blocks[0](x))):
         for code in ("TS108", "TS201"):
             assert found(code, Net(function, blocks=blocks)) == ()
+
+
+class Halves(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(4), nn.LayerNorm(4)
+        self.attn, self.mlp = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+def halves(added):
+    def forward(s, x):
+        for block in s.blocks:
+            y = block.attn(block.norm1(x))
+            x = x + y if added else y
+            y = block.mlp(block.norm2(x))
+            x = x + y if added else y
+        return x
+
+    return Net(forward, blocks=nn.ModuleList([Halves(), Halves()]))
+
+
+def test_halves_may_be_added_from_outside():
+    assert found("TS201", halves(True), T) == ()
+    (finding,) = found("TS201", halves(False), T)
+    assert "Halves.forward adds a shortcut and is not called" in finding.message
 
 
 def test_a_block_that_adds_nothing_may_be_run_layer_by_layer():

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torchskip.lint.evidence import Evidence
+from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.idle import called_modules, running, weights_of
+from torchskip.lint.ops import is_layer
 from torchskip.lint.regions import Region, bridged, keeps_shape, region_of
 from torchskip.lint.spare import BYPASSES
 
@@ -50,5 +51,16 @@ def unadded(evidence: Evidence) -> Iterator[Region]:
     adding, run = {b.module for b in evidence.bodies if b.adds}, evidence.eval
     for block in by_hand(evidence):
         whole = keeps_shape(block, run) and not left_out(evidence, block)
-        if block.path in adding and whole and not bridged(block, run):
+        if block.path in adding and whole and not _summed(run, block):
             yield block
+
+
+def _summed(run: Pass, block: Region) -> bool:
+    """Whether a sum goes around the block, or around some of its layers and no others."""
+    own = {n.index for n in block.nodes}
+    for skip in run.skips:
+        for arm in skip.arms if skip.live and skip.merge == "add" else ():
+            layers = {n for n in arm.nodes if is_layer(run.graph.nodes[n])}
+            if layers and layers <= own:
+                return True
+    return bridged(block, run)

@@ -68,7 +68,8 @@ def _mixed(run: Pass, when: str, severity: Severity) -> Iterator[Finding]:
         # A residual stream may be kept in float32 on purpose, and never in float64.
         if _cast_back(run, result) and not (severity == "error" and _goes_on(run, result)):
             continue
-        if not any(_works(n) for v in join.values for n in flow.nodes_between(join.split, v)):
+        branch = (n for v in join.values for n in flow.nodes_between(join.split, v))
+        if refuses is None and not any(map(_works, branch)):
             continue
         if _places(run, join) and not any(map(is_layer, _behind(run, result))):
             continue

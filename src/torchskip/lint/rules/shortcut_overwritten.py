@@ -247,14 +247,13 @@ def _shared(run: Pass, node: Node) -> bool:
     """Whether what the operation wrote is read more than once afterwards, by any name."""
     memory = run.flow.value(node.outputs[0]).memory
     held = {v.index for v in run.graph.values if v.memory == memory}
-    readings = (
-        v
+    readers = [
+        [v for v in reader.inputs if v in held]
         for reader in run.graph.nodes[node.index + 1 :]
-        if reader.op != "torchskip.alias"
-        for v in reader.inputs
-        if v in held
-    )
-    return len(list(readings)) > 1  # a sum may read it twice
+        if reader.op != "torchskip.alias" and not held.isdisjoint(reader.inputs)
+    ]
+    twice = any(len(values) > len(set(values)) for values in readers)  # by a sum of both names
+    return len(readers) > 1 or twice
 
 
 def _line(twins: dict[int, Node], run: Pass, join: Node) -> Source | None:
