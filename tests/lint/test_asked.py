@@ -208,6 +208,30 @@ def test_a_block_that_adds_nothing_may_be_run_layer_by_layer():
     assert found("TS201", Net(stepped, blocks=nn.ModuleList([Plain(), Plain()]))) == ()
 
 
+# ---- a wrapper that does not call what it wraps
+
+
+class Scaled(nn.Module):
+    def __init__(self, inner, calls):
+        super().__init__()
+        self.inner, self.calls, self.g = inner, calls, nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        return (self.inner(x) if self.calls else x) * self.g
+
+
+def test_a_wrapper_is_told_to_call_what_it_wraps():
+    def model(calls):
+        wrapped = Scaled(seq(c2(4, 8, 1), c2(8, 4, 1)), calls)
+        return seq(c2(), Net(lambda s, x: x + s.fn(x), fn=wrapped))
+
+    (finding,) = found("TS108", model(False))
+    assert "'inner' of Scaled never runs: what it wraps has no part in its result" in (
+        finding.message
+    )
+    assert found("TS108", model(True)) == ()
+
+
 # ---- weights of a shortcut that are the block's own parameters
 
 

@@ -40,21 +40,21 @@ from collections.abc import Iterator
 
 from torchskip.lint.byhand import by_hand, left_out
 from torchskip.lint.evidence import Evidence
-from torchskip.lint.finding import Finding, Mend, Severity
+from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flags import promises
 from torchskip.lint.gates import idle_gates
 from torchskip.lint.idle import called_modules, holding, running, weights_of
-from torchskip.lint.ops import ADDS, CONCATS, name
+from torchskip.lint.ops import ADDS, name
 from torchskip.lint.regions import region_of
 from torchskip.lint.rule import Rule
-from torchskip.lint.spare import BYPASSES, NAMED, keep_arms, named_for_sums, pointwise
+from torchskip.lint.spare import NAMED, keep_arms, named_for_sums, pointwise
 from torchskip.lint.twins import stand_ins
 from torchskip.lint.unread import unread_scales, unread_weights
+from torchskip.lint.without import without
 from torchskip.lint.words import listed, plural, shape
 
 RULE = Rule("TS108", "unused-shortcut", "error", __doc__)
 _HEADS = re.compile(r"head|aux|class|pred|logit", re.I)
-_ENDS = re.compile(r"(^|_)(out|last|final)", re.I)  # `proj_out`, `to_out`
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -79,7 +79,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         weights = sum(
             1 for p in graph.parameters if any(p.name.startswith(path + ".") for path in group)
         )
-        effect, mend, severity = _advice(evidence, block, names, fits == fuses)
+        effect, mend, severity = without(evidence, block, names, fits == fuses)
         yield RULE.at(
             None,
             f"{listed(map(repr, names))} of {module.type} never run{'s' * (len(names) == 1)}: "
@@ -112,27 +112,6 @@ def _ungated(evidence: Evidence, gates: dict[str, tuple[str, int]]) -> Iterator[
             source=module.source,
             mends=(Mend("call it on the branch, before the addition, or do not build it"),),
         )
-
-
-def _advice(
-    evidence: Evidence, block: str, names: list[str], fused: bool
-) -> tuple[str, str, Severity | None]:
-    """What a block does without these layers, what to do, and how bad it is where that is known."""
-    nodes = evidence.eval.graph.nodes
-    if fused:
-        return "the arms are added", "call it on their concatenation, or do not build it", None
-    if any(n.module == block and name(n) in ADDS | CONCATS for n in nodes):
-        if all(_ENDS.search(n) and not BYPASSES.search(n) for n in names):
-            mend = "call it on the branch before the addition, or do not build it"
-            return "the branch is added without it", mend, None
-        mend = "call it on the input, or build it only where channels or size change"
-        return "its shortcut is the identity", mend, None
-    runs, kind = running(evidence), evidence.modules[block].type
-    for path, module in evidence.modules.items():
-        if module.type == kind and path != block and all(f"{path}.{n}" in runs for n in names):
-            mend = "call it here too and add its result, or do not build it here"
-            return f"it has no shortcut as {path!r} has", mend, "warning"
-    return "it has no shortcut", "call it in forward and add its result", None
 
 
 def _by_hand(evidence: Evidence) -> Iterator[Finding]:
