@@ -72,6 +72,19 @@ def test_a_norm_called_for_query_and_key_hides_the_raw_stream(forms):
     assert not found("TS202", seq(nn.Linear(4, 4), Asks(True, forms), Asks(True, forms)), T)
 
 
+def test_two_norms_of_one_value_are_two_uses():
+    def forward(s, x):
+        query = F.layer_norm(x, (4,), s.one)
+        return s.q(query) * s.k(F.layer_norm(x, (4,), s.two)).sigmoid() + query
+
+    def block():
+        net = Net(forward, q=nn.Linear(4, 4), k=nn.Linear(4, 4))
+        net.one, net.two = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(4))
+        return net
+
+    assert found("TS202", seq(nn.Linear(4, 4), block(), block()), T) == ()
+
+
 # ---- a stream kept in float32 that a layer of the model's own dtype reads
 
 

@@ -148,15 +148,18 @@ def _is_block(run: Pass, norms: Norms, skip: SkipPath) -> bool:
     )
 
 
-def _uses(norms: Norms, readers: list[Node]) -> set[int | str]:
+def _uses(norms: Norms, readers: list[Node]) -> set[tuple[object, ...]]:
     """The operations, of which those of one normalisation are one.
 
     A module that normalises one value for query and key alike makes one value of it.
     """
-    uses: set[int | str] = set()
+    uses: set[tuple[object, ...]] = set()
     for node in readers:
-        end = norms.end(node)
-        uses.add(node.index if end is None else node.module or end)
+        if norms.end(node) is None:
+            uses.add((node.index,))
+        else:  # a function may normalise with several weights in one module
+            own = tuple(n for c in node.constants for n in c.names) if is_norm(node) else ()
+            uses.add((node.module, *own))
     return uses
 
 
