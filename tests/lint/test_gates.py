@@ -33,6 +33,43 @@ class SqueezeExcite(nn.Module):
         return x * torch.sigmoid(self.up(F.relu(self.down(F.adaptive_avg_pool2d(x, 1)))))
 
 
+class Spatial(nn.Module):
+    """One channel from the mean and the greatest of all."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.squash = nn.Conv2d(2, 1, 3, padding=1), nn.Sigmoid()
+
+    def forward(self, x):
+        y = torch.cat((x.mean(1, keepdim=True), x.amax(1, keepdim=True)), 1)
+        return x * self.squash(self.conv(y))
+
+
+class SpatialAttention(Spatial):
+    pass
+
+
+class ECALayer(nn.Module):
+    """A convolution along the channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.squash = nn.Conv1d(1, 1, 3, padding=1, bias=False), nn.Sigmoid()
+
+    def forward(self, x):
+        y = self.conv(x.mean((2, 3))[:, None])
+        return x * self.squash(y)[:, 0, :, None, None]
+
+
+class CBAM(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.channels, self.places = SE(width), Spatial()
+
+    def forward(self, x):
+        return self.places(self.channels(x))
+
+
 class Mix(SqueezeExcite):
     """The same parts under a name that says nothing."""
 
@@ -56,6 +93,18 @@ def test_a_gate_that_never_runs_is_named(gate):
     assert "6 channels" in finding.message
     assert finding.severity == "warning"
     assert codes(bottleneck(gate(6), called=True)) == []
+
+
+@pytest.mark.parametrize("gate", [SpatialAttention, ECALayer, lambda: CBAM(6)])
+def test_a_gate_of_no_channels_is_known_by_its_sigmoid_and_its_name(gate):
+    (finding,) = check(bottleneck(gate(), called=False), IMAGE, select=["TS108"]).findings
+    assert finding.message.endswith("makes maps, and nothing scales them")
+    assert codes(bottleneck(gate(), called=True)) == []
+
+
+def test_a_sigmoid_of_one_channel_without_a_name_is_no_gate():
+    assert codes(bottleneck(Spatial(), called=False)) == []
+    assert codes(bottleneck(CBAM(5), called=False)) == []
 
 
 def test_a_gate_of_other_channels_belongs_elsewhere():

@@ -13,7 +13,9 @@ __all__ = ["idle_gates"]
 
 _SQUASHES = re.compile(r"sigmoid", re.I)
 _NAMED = re.compile(
-    r"^(se|eca|cbam|scse|ca|sa)(_?(block|layer|module|unit))?\d*$|squeeze|excit", re.I
+    r"^(se|eca|cbam|bam|scse|ca|sa)(_?(block|layer|module|unit))?\d*$|squeeze|excit"
+    r"|(spatial|channel)_?(att|gate)",
+    re.I,
 )
 
 
@@ -21,7 +23,8 @@ def idle_gates(evidence: Evidence) -> Iterator[tuple[str, str, int]]:
     """Each gate that no pass calls, the block that should, and the channels it would scale.
 
     A gate is known by its sigmoid, or by its name; it gives as many channels as it takes, and the
-    block makes maps of these channels.
+    block makes maps of these channels. One known by both may be of any weights (0 channels are
+    told): a spatial gate gives one channel, and a convolution along the channels knows no number.
     """
     called, runs = called_modules(evidence), running(evidence)
     for path in holding(evidence):
@@ -30,11 +33,14 @@ def idle_gates(evidence: Evidence) -> Iterator[tuple[str, str, int]]:
             continue
         kinds = [m.type for p, m in evidence.modules.items() if below(p, path)]
         names = word, evidence.modules[path].type
-        if not any(map(_SQUASHES.search, kinds)) and not any(map(_NAMED.search, names)):
+        signs = any(map(_SQUASHES.search, kinds)), any(map(_NAMED.search, names))
+        weights, widths = weights_of(evidence, path), _widths(evidence, block)
+        if not any(signs) or not weights or not widths:
             continue
-        weights = weights_of(evidence, path)
-        if weights and weights[0][1] == weights[-1][0] in _widths(evidence, block):
+        if weights[0][1] == weights[-1][0] in widths:
             yield path, block, weights[-1][0]
+        elif all(signs) and (weights[0][1] in widths or max(weights[0][:2]) < 3):
+            yield path, block, 0
 
 
 def _widths(evidence: Evidence, block: str) -> set[int]:

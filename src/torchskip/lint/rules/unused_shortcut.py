@@ -105,8 +105,9 @@ def _ungated(evidence: Evidence, gates: dict[str, tuple[str, int]]) -> Iterator[
         kind, module = evidence.modules[path].type, evidence.modules[block]
         yield RULE.at(
             None,
-            f"{path!r} ({kind}) never runs: {module.type} makes maps of its {width} channels, and "
-            "nothing scales them",
+            f"{path!r} ({kind}) never runs: {module.type} makes maps"
+            + (f" of its {width} channels" if width else "")
+            + ", and nothing scales them",
             severity="warning",
             module=block,
             source=module.source,
