@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torchskip.graph import Module
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.flags import promises
-from torchskip.lint.regions import Region, bridged, keeps_shape, regions
+from torchskip.lint.regions import Region, bridged, keeps_shape
 
 __all__ = ["unprojected"]
 
@@ -20,7 +20,7 @@ def unprojected(evidence: Evidence) -> Iterator[tuple[Region, Region]]:
     run = evidence.eval
     projects: dict[str, Region] = {}
     keeps: dict[str, list[Region]] = {}
-    for path, region in regions(run).items():
+    for path, region in run.regions.items():
         module = evidence.modules.get(path)
         if module is None or module.leaf or not region.layers:
             continue

@@ -46,9 +46,9 @@ def passed_over(run: Pass) -> Iterator[tuple[Module, str, tuple[Module, ...]]]:
 def ignored(run: Pass) -> Iterator[tuple[Module, str]]:
     """Flags that are set in a module and unknown below it."""
     for module in run.graph.modules:
-        unknown = not any(promises(k) for m in _lower(run, module) for k, _ in m.attributes)
-        if module.calls and unknown:
-            yield from ((module, flag) for flag in _set(module)[:1])
+        flags = _set(module) if module.calls else []
+        if flags and not any(promises(k) for m in _lower(run, module) for k, _ in m.attributes):
+            yield module, flags[0]
 
 
 def _set(module: Module) -> list[str]:

@@ -97,6 +97,10 @@ class Flow:
                 seen.update(node.outputs)
         return frozenset(seen)
 
+    def passes(self, start: int, value: int, end: int) -> bool:
+        """Whether a value is `between` two others, found without the others there."""
+        return all(a == b or self.depends(b, a) for a, b in ((start, value), (value, end)))
+
     def between(self, start: int, end: int) -> frozenset[int]:
         """Values on any way from a value to another, both included; empty when there is none."""
         on_way: dict[int, bool] = {start: True}

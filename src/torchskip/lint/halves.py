@@ -9,7 +9,7 @@ from torchskip.graph import Node, SkipPath
 from torchskip.lint.attention import questions
 from torchskip.lint.evidence import Pass
 from torchskip.lint.ops import FORMS, is_layer, is_norm, name
-from torchskip.lint.regions import keeps_shape, regions
+from torchskip.lint.regions import keeps_shape
 
 __all__ = ["Half", "multiplied", "unjoined"]
 
@@ -49,7 +49,7 @@ def unjoined(run: Pass) -> Iterator[Half]:
     sums: dict[tuple[str, int], list[tuple[SkipPath, Node]]] = {}
     for skip, join in _sums(run):
         sums.setdefault((join.module, join.call), []).append((skip, join))
-    known = regions(run)
+    known = run.regions
     for (path, _), own in sums.items():
         region = known.get(path)
         if len(own) != 1 or region is None or not keeps_shape(region, run):

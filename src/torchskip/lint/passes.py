@@ -6,6 +6,7 @@ from functools import cached_property
 
 from torchskip.graph import Graph, SkipPath
 from torchskip.lint.flow import Flow
+from torchskip.lint.regions import Region, regions
 from torchskip.skips import find_skips
 
 __all__ = ["Pass"]
@@ -26,6 +27,11 @@ class Pass:
     def skips(self) -> tuple[SkipPath, ...]:
         """The skip connections of this pass."""
         return find_skips(self.graph)
+
+    @cached_property
+    def regions(self) -> dict[str, Region]:
+        """What goes into every module called once, and what comes out."""
+        return regions(self.graph, self.flow)
 
     @property
     def places(self) -> frozenset[tuple[object, ...]]:

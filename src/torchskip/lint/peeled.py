@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence
-from torchskip.lint.regions import below, regions
+from torchskip.lint.regions import below
 
 __all__ = ["Peel", "unpeeled"]
 
@@ -30,7 +30,7 @@ def unpeeled(evidence: Evidence) -> Iterator[Peel]:
     run = evidence.eval
     flow, graph = run.flow, run.graph
     taken = [s for s in run.skips if s.merge == "sub" and s.kind == "identity"]
-    known = regions(run)
+    known = run.regions
     blocks = {
         path: region
         for path, region in known.items()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torchskip.graph import Node
+from torchskip.graph import Graph, Node
+from torchskip.lint.flow import Flow
 from torchskip.lint.ops import is_layer
-from torchskip.lint.passes import Pass
+
+if TYPE_CHECKING:
+    from torchskip.lint.passes import Pass
 
 __all__ = [
     "Region",
@@ -53,9 +57,8 @@ def says_residual(kind: str) -> bool:
     ) and (block or "residual" in words or any(w in {"resblock", "resunit"} for w in words))
 
 
-def regions(run: Pass) -> dict[str, Region]:
+def regions(graph: Graph, flow: Flow) -> dict[str, Region]:
     """The region of every module called once, with one value in and one out."""
-    graph = run.graph
     inside: dict[str, list[Node]] = {}
     for node in graph.nodes:
         path = node.module
@@ -69,7 +72,7 @@ def regions(run: Pass) -> dict[str, Region]:
     for path, nodes in inside.items():
         if path in once:
             # A layer shared with other blocks runs there too.
-            region = _region(run, path, max(_runs(nodes), key=len))
+            region = _region(graph, flow, path, max(_runs(nodes), key=len))
             if region is not None:
                 found[path] = region
     return found
@@ -77,15 +80,18 @@ def regions(run: Pass) -> dict[str, Region]:
 
 def region_of(run: Pass, path: str) -> Region | None:
     """The region of the operations below a path, whether the module itself is called or not."""
-    return _region(run, path, [n for n in run.graph.nodes if below(n.module, path)])
+    nodes = [n for n in run.graph.nodes if below(n.module, path)]
+    return _region(run.graph, run.flow, path, nodes)
 
 
-def _region(run: Pass, path: str, nodes: list[Node]) -> Region | None:
-    flow, outputs = run.flow, set(run.graph.outputs)
+def _region(graph: Graph, flow: Flow, path: str, nodes: list[Node]) -> Region | None:
+    outputs = set(graph.outputs)
     made = {v for n in nodes for v in n.outputs}
     own = {n.index for n in nodes}
     entering = list(dict.fromkeys(v for n in nodes for v in n.inputs if v not in made))
-    leaving = [v for v in sorted(made) if v in outputs or set(flow.readers[v]) - own]
+    leaving = [
+        v for v in sorted(made) if v in outputs or any(r not in own for r in flow.readers[v])
+    ]
     if not entering or not leaving or leaving[-1] not in flow.live:
         return None
     return Region(path, tuple(nodes), entering[0], leaving[-1])
@@ -132,7 +138,7 @@ def bridged(region: Region, run: Pass) -> bool:
         if not before and not _same(run, region.entry, skip.split):
             continue
         for arm in skip.arms:
-            if arm.role == "branch" and region.exit in run.flow.between(skip.split, arm.values[-1]):
+            if arm.role == "branch" and run.flow.passes(skip.split, region.exit, arm.values[-1]):
                 return True
     return False
 

@@ -39,7 +39,7 @@ from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.joins import Join, joins, way
-from torchskip.lint.ops import ADDS, CONCATS, FORMS, is_layer, name
+from torchskip.lint.ops import ADDS, CONCATS, FORMS, STEPS, is_layer, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.steps import step_between, taught
 from torchskip.lint.words import are, called, shape
@@ -59,9 +59,11 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     run = evidence.train
     if not run.graph.grad:
         return
+    steps = any(name(node) in STEPS for node in run.graph.nodes)
     for join in joins(run, ADDS, CONCATS):
         yield from _judge(run, join)
-        yield from _stepped(evidence, join)
+        if steps:
+            yield from _stepped(evidence, join)
     yield from _strangers(evidence)
     yield from _outside(evidence)
 

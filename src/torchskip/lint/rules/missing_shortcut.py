@@ -52,7 +52,6 @@ from torchskip.lint.regions import (
     below,
     bridged,
     keeps_shape,
-    regions,
     says_residual,
     spanned,
 )
@@ -69,7 +68,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     """Blocks without a skip that neighbours, names or flags promise."""
     if evidence.eval.graph.failure is not None:
         return
-    known = regions(evidence.eval)
+    known = evidence.eval.regions
     found: set[str] = set()
     for finding in (
         *_siblings(evidence, known),

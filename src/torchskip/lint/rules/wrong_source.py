@@ -44,7 +44,7 @@ from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.levels import foreign_levels, queued_levels, repeated_levels
 from torchskip.lint.ops import ADDS, is_layer, is_norm, name
-from torchskip.lint.regions import below, keeps_shape, regions, says_residual
+from torchskip.lint.regions import below, keeps_shape, says_residual
 from torchskip.lint.rounds import anchored_rounds, weights
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, shape
@@ -73,7 +73,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 def _late(evidence: Evidence) -> Iterator[Finding]:
     run = evidence.eval
-    known = regions(run)
+    known = run.regions
     for skip in run.skips:
         join = run.graph.nodes[skip.join]
         block = join.module
@@ -179,7 +179,7 @@ def _inside(evidence: Evidence) -> Iterator[Finding]:
     """Residual blocks whose one sum starts behind their first layers, which keep the shape."""
     run = evidence.eval
     flow = run.flow
-    for region in regions(run).values():
+    for region in run.regions.values():
         kind = evidence.modules[region.path].type
         if not (says_residual(kind) or kind in _PUBLISHED) or not keeps_shape(region, run):
             continue
