@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from torchskip.graph import Module
 from torchskip.lint.evidence import Evidence
-from torchskip.lint.flags import promises
 from torchskip.lint.regions import Region, bridged, keeps_shape
+from torchskip.lint.vocabulary import promises
 
 __all__ = ["unprojected"]
 

@@ -12,7 +12,7 @@ from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.idle import called_modules, running, weights_of
 from torchskip.lint.ops import is_layer
 from torchskip.lint.regions import Region, bridged, keeps_shape, region_of
-from torchskip.lint.spare import BYPASSES
+from torchskip.lint.vocabulary import bypass
 
 __all__ = ["by_hand", "left_out", "unadded"]
 
@@ -38,7 +38,7 @@ def left_out(evidence: Evidence, block: Region) -> list[str]:
         p
         for p in paths
         if p not in runs
-        and BYPASSES.search(p.rpartition(".")[2])
+        and bypass(p.rpartition(".")[2])
         and (own := weights_of(evidence, p))
         and weights
         and own[0][1] == weights[0][1]

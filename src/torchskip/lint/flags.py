@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from torchskip.graph import Module
 from torchskip.lint.evidence import Pass
 from torchskip.lint.regions import below
+from torchskip.lint.vocabulary import promises
 
-__all__ = ["ignored", "passed_over", "promises"]
-
-_FLAG = re.compile(
-    r"(use_|with_|has_|add_|is_|do_)?(res|residual|skip|short_?cut|identity)s?"
-    r"(_?(connect|connection|connections|block|blocks|units?))?",
-    re.I,
-)
-
-
-def promises(attribute: str) -> bool:
-    """Whether an attribute's name says that a shortcut is wanted."""
-    return _FLAG.fullmatch(attribute) is not None
+__all__ = ["ignored", "passed_over"]
 
 
 def passed_over(run: Pass) -> Iterator[tuple[Module, str, tuple[Module, ...]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,11 +19,8 @@ __all__ = [
     "keeps_shape",
     "region_of",
     "regions",
-    "says_residual",
     "spanned",
 ]
-
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +41,6 @@ class Region:
 def below(path: str, other: str) -> bool:
     """Whether a module path is the other, or lies in it."""
     return not other or path == other or path.startswith(other + ".")
-
-
-def says_residual(kind: str) -> bool:
-    """Whether a class name says residual block: ``ResBlock``, ``ResnetBlock``, ``ResidualUnit``."""
-    words = [w.lower() for w in _WORD.findall(kind)]
-    block = any(w.startswith(("block", "unit", "bottleneck")) for w in words)
-    return any(
-        w in {"residual", "resnet", "res"} or (w.startswith("res") and w[3:] in {"block", "unit"})
-        for w in words
-    ) and (block or "residual" in words or any(w in {"resblock", "resunit"} for w in words))
 
 
 def regions(graph: Graph, flow: Flow) -> dict[str, Region]:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.facts import Body
 from torchskip.lint.regions import Region, bridged, keeps_shape
+from torchskip.lint.vocabulary import saved
 
 __all__ = ["forgotten"]
-
-_NAME = re.compile(
-    r"(x_?)?(residual|identity|short_?cut|skip|res|orig|original|saved)(_?(x|input|connection|in))?",
-    re.I,
-)
 
 
 def forgotten(
@@ -29,7 +24,7 @@ def forgotten(
         if module is None or not module.calls:
             continue
         for word, line in body.unread:
-            if _NAME.fullmatch(word):
+            if saved(word):
                 yield body, word, line, ""
         region = known.get(body.module)
         if region is None or not region.layers or not keeps_shape(region, evidence.eval):
@@ -37,6 +32,6 @@ def forgotten(
         if bridged(region, evidence.eval):
             continue
         ran = {n.source.line for n in region.nodes if n.source and n.source.file == body.file}
-        for saved in body.optional:
-            if _NAME.fullmatch(saved.word) and ran.isdisjoint(saved.reads):
-                yield body, saved.word, saved.line, saved.needs
+        for value in body.optional:
+            if saved(value.word) and ran.isdisjoint(value.reads):
+                yield body, value.word, value.line, value.needs

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.ops import ADDS, CONCATS, name
+from torchskip.lint.vocabulary import may_project
 
-__all__ = ["BYPASSES", "NAMED", "keep_arms", "named_for_sums", "pointwise"]
-
-BYPASSES = re.compile(r"short_?cut|skip|down_?sample|identity|residual|^res$|_res$|^res_", re.I)
-NAMED = re.compile(rf"{BYPASSES.pattern}|proj", re.I)
+__all__ = ["keep_arms", "named_for_sums", "pointwise"]
 
 
 def pointwise(weight: tuple[int, ...]) -> bool:
@@ -29,7 +26,7 @@ def named_for_sums(evidence: Evidence, path: str, weights: list[tuple[int, ...]]
         if n.module == block and name(n) in ADDS and len(n.inputs) == 2 and n.outputs
         for v in n.inputs
     }
-    return bool(NAMED.search(word)) and all(((w[1],), (w[0],)) in ends for w in weights)
+    return may_project(word) and all(((w[1],), (w[0],)) in ends for w in weights)
 
 
 def keep_arms(evidence: Evidence, block: str, weights: list[tuple[int, ...]]) -> bool:

@@ -9,7 +9,7 @@ from torchskip.graph import Parameter
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.idle import called_modules, read_names
 from torchskip.lint.ops import ADDS, name
-from torchskip.lint.spare import BYPASSES
+from torchskip.lint.vocabulary import bypass
 
 __all__ = ["unread_scales", "unread_weights"]
 
@@ -34,7 +34,7 @@ def unread_weights(evidence: Evidence) -> dict[str, list[str]]:
     weights: dict[str, list[str]] = {}
     for parameter in evidence.eval.graph.parameters:
         block, _, word = parameter.name.rpartition(".")
-        named = BYPASSES.search(word) and not _SCALE.fullmatch(word)
+        named = bypass(word) and not _SCALE.fullmatch(word)
         if named and not parameter.buffer and block in called:
             weights.setdefault(block, []).append(parameter.name)
     return {

@@ -8,7 +8,7 @@ from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Severity
 from torchskip.lint.idle import running
 from torchskip.lint.ops import ADDS, CONCATS, name
-from torchskip.lint.spare import BYPASSES
+from torchskip.lint.vocabulary import bypass
 
 __all__ = ["without"]
 
@@ -26,7 +26,7 @@ def without(
     if fused:
         return "the arms are added", "call it on their concatenation, or do not build it", None
     if any(n.module == block and name(n) in ADDS | CONCATS for n in nodes):
-        if all(_ENDS.search(n) and not BYPASSES.search(n) for n in names):
+        if all(_ENDS.search(n) and not bypass(n) for n in names):
             mend = "call it on the branch before the addition, or do not build it"
             return "the branch is added without it", mend, None
         mend = "call it on the input, or build it only where channels or size change"

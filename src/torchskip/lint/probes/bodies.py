@@ -14,10 +14,10 @@ from dataclasses import replace
 from torch import nn
 
 from torchskip.lint.facts import Body, Optional
+from torchskip.lint.vocabulary import operand
 
 __all__ = ["bodies"]
 
-_SHORTCUT = re.compile(r"(short_?cut|skip|identity|residual|res)(_\w+)?", re.I)
 _DRAWS = re.compile(r"rand|random|random_sample|randint|uniform_?|bernoulli_?|binomial")
 _SCALES = re.compile(r"(mul|div|multiply|divide|true_divide)_?")
 
@@ -75,7 +75,7 @@ def _adds(tree: ast.FunctionDef) -> bool:
         words = {n.id for n in operands if isinstance(n, ast.Name)}
         calls = (n.func for n in operands if isinstance(n, ast.Call))
         layers = {f.attr for f in calls if isinstance(f, ast.Attribute)}
-        if words & given or any(map(_SHORTCUT.fullmatch, words | layers)):
+        if words & given or any(map(operand, words | layers)):
             return True
     return False
 

@@ -43,7 +43,7 @@ from torchskip.lint.byhand import unadded
 from torchskip.lint.drops import chance
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
-from torchskip.lint.flags import ignored, passed_over, promises
+from torchskip.lint.flags import ignored, passed_over
 from torchskip.lint.halves import multiplied, unjoined
 from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, name
 from torchskip.lint.peeled import unpeeled
@@ -52,11 +52,11 @@ from torchskip.lint.regions import (
     below,
     bridged,
     keeps_shape,
-    says_residual,
     spanned,
 )
 from torchskip.lint.rule import Rule
 from torchskip.lint.saved import forgotten
+from torchskip.lint.vocabulary import promises, says_residual
 from torchskip.lint.waiting import waiting
 from torchskip.lint.words import called, shape
 

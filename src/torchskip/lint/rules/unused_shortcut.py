@@ -41,15 +41,15 @@ from collections.abc import Iterator
 from torchskip.lint.byhand import by_hand, left_out
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
-from torchskip.lint.flags import promises
 from torchskip.lint.gates import idle_gates
 from torchskip.lint.idle import called_modules, holding, running, weights_of
 from torchskip.lint.ops import ADDS, name
 from torchskip.lint.regions import region_of
 from torchskip.lint.rule import Rule
-from torchskip.lint.spare import NAMED, keep_arms, named_for_sums, pointwise
+from torchskip.lint.spare import keep_arms, named_for_sums, pointwise
 from torchskip.lint.twins import stand_ins
 from torchskip.lint.unread import unread_scales, unread_weights
+from torchskip.lint.vocabulary import may_project, promises
 from torchskip.lint.without import without
 from torchskip.lint.words import listed, plural, shape
 
@@ -256,7 +256,7 @@ def _could_bridge(evidence: Evidence, block: str, path: str) -> bool:
     grouped = len(first) > 2 and first[1] == 1
     bridges = (first[1] == entry[axis] or grouped) and last[0] == end[axis]
     word = path.rpartition(".")[2]
-    return bridges and (bool(NAMED.search(word)) or pointwise(first))
+    return bridges and (may_project(word) or pointwise(first))
 
 
 def _could_fuse(evidence: Evidence, block: str, path: str) -> bool:

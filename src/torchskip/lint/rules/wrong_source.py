@@ -33,7 +33,6 @@ jackyko1991/vnet-tensorflow#12; Ronneberger et al., *U-Net*, 2015, figure 1.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from math import prod
 
@@ -44,17 +43,14 @@ from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.levels import foreign_levels, queued_levels, repeated_levels
 from torchskip.lint.ops import ADDS, is_layer, is_norm, name
-from torchskip.lint.regions import below, keeps_shape, says_residual
+from torchskip.lint.regions import below, keeps_shape
 from torchskip.lint.rounds import anchored_rounds, weights
 from torchskip.lint.rule import Rule
+from torchskip.lint.vocabulary import projection, residual_projection, says_residual, shortcut
 from torchskip.lint.words import called, shape
 
 RULE = Rule("TS204", "wrong-source", "warning", __doc__)
 _PUBLISHED = frozenset({"BasicBlock", "Bottleneck"})  # He et al., 2015
-_PROJECTION = re.compile(r"(\w+_)?(short_?cut|down_?sample|match(ing)?(_|$))\w*", re.I)
-_SHORTCUT = re.compile(r"short_?cut|skip|down_?sample|identity|(^|_)match(ing)?(_|$)", re.I)
-# A branch may be called `residual`, and a projection is one layer: TiDE's `residual_layer`.
-_RESIDUAL = re.compile(r"res(idual)?_?(layer|linear|fc|proj\w*|conv1x1)", re.I)
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -90,12 +86,12 @@ def _late(evidence: Evidence) -> Iterator[Finding]:
             if not layers or arm.role != "branch":
                 continue
             tops = [path.partition(".")[0] for path in inner]
-            one = len(layers) == 1 and bool(_RESIDUAL.fullmatch(tops[0]))
-            if not one and not all(map(_SHORTCUT.search, tops)):
+            one = len(layers) == 1 and residual_projection(tops[0])
+            if not one and not all(map(shortcut, tops)):
                 continue
             way = run.flow.nodes_between(region.entry, skip.split)
             if any(is_layer(n) for n in way) and not any(
-                _SHORTCUT.search(n.module.removeprefix(block)) for n in way
+                shortcut(n.module.removeprefix(block)) for n in way
             ):
                 yield RULE.at(
                     layers[0],
@@ -115,7 +111,7 @@ def _last(evidence: Evidence) -> Iterator[Finding]:
         join = run.graph.nodes[skip.join]
         for arm in skip.arms:
             layers = [n for n in (run.graph.nodes[i] for i in arm.nodes) if is_layer(n)]
-            named = [n for n in layers if _PROJECTION.fullmatch(_own(n, join))]
+            named = [n for n in layers if projection(_own(n, join))]
             if arm.role != "branch" or len(named) == len(layers) or layers[-1:] != named:
                 continue
             yield RULE.at(
