@@ -9,7 +9,7 @@ from torchskip.lint.evidence import Pass
 from torchskip.lint.flow import Flow
 from torchskip.lint.ops import CONCATS, FORMS, is_layer, name
 
-__all__ = ["computed", "form", "repeated"]
+__all__ = ["computed", "form", "former", "repeated"]
 
 # `a + a.mT` symmetrises: a square transpose keeps the shape and moves the numbers.
 _KEEP = FORMS - {"permute", "transpose", "t", "as_strided"}
@@ -17,12 +17,23 @@ _KEEP = FORMS - {"permute", "transpose", "t", "as_strided"}
 
 def form(flow: Flow, value: int) -> int:
     """The value itself, behind what neither moves a number nor changes the shape."""
-    while (node := flow.producer(value)) and name(node) in _KEEP and len(node.inputs) == 1:
-        before = node.inputs[0]
-        if flow.value(before).shape != flow.value(value).shape:
-            break
+    while (before := former(flow, value)) is not None:
         value = before
     return value
+
+
+def former(flow: Flow, value: int) -> int | None:
+    """The value one step before, where that moves no number and keeps the shape."""
+    node = flow.producer(value)
+    if node is None or len(node.inputs) != 1 or not (name(node) in _KEEP or _nothing(node)):
+        return None
+    before = node.inputs[0]
+    return before if flow.value(before).shape == flow.value(value).shape else None
+
+
+def _nothing(node: Node) -> bool:
+    """Whether a zero is added: the builtin ``sum`` begins with one."""
+    return name(node) == "add" and node.argument("other") == 0 and not node.constants
 
 
 def computed(run: Pass, value: int) -> bool:

@@ -4,10 +4,11 @@
 Looks through every sum, and through sums of sums, for a value that occurs more than once:
 `x + x`, or `(x + f(x)) + x`; and for concatenations of a value with itself, alone or beside others,
 also where it is cut out of a concatenation that holds it. A part of a sum that holds the value
-already, `x + 0.5 * (x + f(x))` or `x + x * (1 + gate)`, is a warning, and so is a value added to a
-part of itself, `y + 0.2 * y`. The mean of residual blocks side by side is none, and neither is the
-sum of the results of all blocks before, each of which is read elsewhere too. A shortcut around
-several blocks that have their own, with no layer behind them, is a note: published groups do so.
+already, `x + 0.5 * (x + f(x))` or `x + x * (1 + gate)`, is a warning, and so are parts of one value,
+`y + 0.2 * y` or `0.5 * y + 0.5 * y`. The mean of residual blocks side by side is none, and neither
+is the sum of the results of all blocks before, each of which is read elsewhere too. A shortcut
+around several blocks that have their own, with no layer behind them, is a note: published groups
+do so.
 
 ## Why is this bad
 `x + x` is `2 * x`: no branch takes part, so there is no skip connection. It is the usual slip of
@@ -35,7 +36,7 @@ MarcoForte/FBA_Matting#42 (a concatenation); asdf2kr/BAM-CBAM-pytorch#1 (a gate)
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 
 from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence, Pass
@@ -44,7 +45,7 @@ from torchskip.lint.flow import Flow
 from torchskip.lint.ops import ADDS, CONCATS, name
 from torchskip.lint.repeats import computed, form, repeated
 from torchskip.lint.rule import Rule
-from torchskip.lint.scaled import factor, offset, parts
+from torchskip.lint.scaled import factor, offset, parts, shares, stacked
 from torchskip.lint.words import shape, times
 
 RULE = Rule("TS106", "added-twice", "error", __doc__)
@@ -77,11 +78,10 @@ def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
     seen.add(node.index)
     size = shape(flow.value(value).shape)
     direct = _terms_of(flow, node)
-    every = "both" if len(direct) == 2 else "all"
     if len({form(flow, v) for v in direct}) == 1:
         yield RULE.at(
             node,
-            f"a value is added to itself: {every} operands are the same {size}, the result is "
+            f"a value is added to itself: {_every(direct)} operands are the same {size}, the result is "
             f"{len(direct)}x it and no branch takes part",
             mends=(Mend("add the value saved before the branch, or write `2 * x`"),),
         )
@@ -197,20 +197,26 @@ def _gated(run: Pass, node: Node) -> Iterator[Finding]:
 
 
 def _scaled(run: Pass, node: Node) -> Iterator[Finding]:
-    """A computed value added to a part of itself: ``y * 0.2 + y``."""
+    """A sum or a mean of parts of one computed value: ``y * 0.2 + y``, ``0.5 * y + 0.5 * y``."""
     flow = run.flow
-    for whole, part, share in parts(flow, node):
-        value = form(flow, part)
-        if share > 0 and form(flow, whole) == value and computed(run, value):
-            yield RULE.at(
-                node,
-                f"a value is added to a part of itself: both operands are the same "
-                f"{shape(flow.value(value).shape)}, the result is {1 + share:g}x it and no "
-                "branch takes part",
-                severity="warning",
-                mends=(Mend("add the value saved before the branch"),),
-            )
-            return
+    found = shares(flow, node)
+    values, numbers = {v for v, _ in found}, [n for _, n in found]
+    if len(found) < 2 or len(values) > 1 or min(numbers) <= 0 or set(numbers) == {1.0}:
+        return
+    value = values.pop()
+    if computed(run, value):
+        yield RULE.at(
+            node,
+            f"a value is added to a part of itself: {_every(found)} operands are the same "
+            f"{shape(flow.value(value).shape)}, the result is {sum(numbers):.3g}x it and no "
+            "branch takes part",
+            severity="warning",
+            mends=(Mend("add the value saved before the branch"),),
+        )
+
+
+def _every(operands: Sized) -> str:
+    return "both" if len(operands) == 2 else "all"
 
 
 def _doubled(run: Pass, node: Node) -> Iterator[Finding]:
@@ -267,14 +273,8 @@ def _terms_of(flow: Flow, node: Node) -> tuple[int, ...]:
         return ()
     if name(node) == "add" and len(node.inputs) == 2 and node.argument("alpha", 1) == 1:
         return node.inputs
-    maker = flow.producer(node.inputs[0]) if name(node) == "sum" and node.inputs else None
-    if maker is None or name(maker) != "stack" or node.argument("dim") is None:
-        return ()
-    rank = len(flow.value(maker.outputs[0]).shape)
-    axes = node.argument("dim")
-    axis = maker.argument("dim", 0)
-    summed = [a % rank for a in axes] if isinstance(axes, (list, tuple)) else []
-    return maker.inputs if isinstance(axis, int) and summed == [axis % rank] else ()
+    stack = stacked(flow, node) if name(node) == "sum" else None
+    return stack.inputs if stack else ()
 
 
 def _terms(flow: Flow, node: Node) -> tuple[Counter[int], set[int]]:
