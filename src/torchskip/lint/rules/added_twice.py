@@ -4,11 +4,11 @@
 Looks through every sum, and through sums of sums, for a value that occurs more than once:
 `x + x`, or `(x + f(x)) + x`; and for concatenations of a value with itself, alone or beside others,
 also where it is cut out of a concatenation that holds it. A part of a sum that holds the value
-already, `x + 0.5 * (x + f(x))` or `x + x * (1 + gate)`, is a warning, and so are parts of one value,
-`y + 0.2 * y` or `0.5 * y + 0.5 * y`. The mean of residual blocks side by side is none, and neither
-is the sum of the results of all blocks before, each of which is read elsewhere too. A shortcut
-around several blocks that have their own, with no layer behind them, is a note: published groups
-do so.
+already, `x + 0.5 * (x + f(x))` or `x + x * (1 + gate)`, is a warning, and so are parts of one
+value, `y + 0.2 * y` or `0.5 * y + 0.5 * y`. The mean of residual blocks side by side is none, and
+neither is the sum of the results of all blocks before, each of which is read elsewhere too. A
+shortcut around several blocks that have their own, with no layer behind them, is a note: published
+groups do so.
 
 ## Why is this bad
 `x + x` is `2 * x`: no branch takes part, so there is no skip connection. It is the usual slip of
@@ -81,8 +81,8 @@ def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
     if len({form(flow, v) for v in direct}) == 1:
         yield RULE.at(
             node,
-            f"a value is added to itself: {_every(direct)} operands are the same {size}, the result is "
-            f"{len(direct)}x it and no branch takes part",
+            f"a value is added to itself: {_every(direct)} operands are the same {size}, the "
+            f"result is {len(direct)}x it and no branch takes part",
             mends=(Mend("add the value saved before the branch, or write `2 * x`"),),
         )
         return

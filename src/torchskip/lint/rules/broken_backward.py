@@ -34,7 +34,7 @@ from collections.abc import Iterator
 from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
-from torchskip.lint.ops import SIGNS, is_layer, is_norm, name
+from torchskip.lint.ops import PRODUCTS, SIGNS, is_layer, is_norm, name
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, shape, unfolded
 
@@ -117,24 +117,31 @@ def _advice(writer: Node) -> str:
 
 
 def _overwritten(run: Pass) -> Iterator[tuple[Node, Node, tuple[int, ...]]]:
-    """Every in-place node with the node whose kept tensor it overwrites.
+    """The first in-place node after each that keeps a tensor, which it overwrites, with that.
 
     Autograd counts the writes to a memory, through whatever view, and compares the count.
     """
     flow = run.flow
+    freed: dict[int, int] = {}  # mended, a write makes a new tensor, and later ones write to that
     for node in run.graph.nodes:
         if not node.inplace or not node.outputs or not node.grad:
             continue
         memory = flow.value(node.outputs[0]).memory
+        since = freed.get(memory, -1)
         held = [v for v in run.graph.values[: node.outputs[0]] if v.memory == memory]
-        makers = [(m, v) for v in held if (m := flow.producer(v.index)) and _keeps_result(m)]
+        makers = [
+            (m, v)
+            for v in held
+            if (m := flow.producer(v.index)) and m.index > since and _keeps_result(m)
+        ]
         readers = [
             (r, v)
             for v in held
             for r in flow.reads(v.index)
-            if r.index < node.index and _keeps_input(r)
+            if since < r.index < node.index and _keeps_input(r)
         ]
         for keeper, value in (makers[-1:] or readers)[:1]:
+            freed[memory] = node.index
             yield node, keeper, value.shape
 
 
@@ -146,4 +153,6 @@ def _keeps_result(node: Node) -> bool:
 
 
 def _keeps_input(node: Node) -> bool:
-    return (is_layer(node) or is_norm(node) or name(node) in _KEEPS_INPUT) and node.grad
+    by_number = name(node) in PRODUCTS and len(node.inputs) + len(node.constants) < 2
+    keeps = is_layer(node) or is_norm(node) or name(node) in _KEEPS_INPUT
+    return keeps and node.grad and not by_number

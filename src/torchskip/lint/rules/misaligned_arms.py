@@ -4,7 +4,7 @@
 Follows the centre of every pixel through both arms and reports joins whose arms are apart by at
 least a quarter of a pixel of the value where they part, and joins whose arms run at different
 scales, so that their distance grows over the map (`align_corners=True` beside layers that halve
-and double).
+and double). A branch that looks along one axis at the past alone, a causal convolution, is meant.
 
 ## Why is this bad
 A 2x2 pooling looks half a pixel further to the right than a padded 3x3 convolution of the same
@@ -33,6 +33,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchskip.graph import SkipPath
+from torchskip.lint.causal import causal
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.joins import way
@@ -50,7 +51,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         said = _distance(skip)
         failure = run.graph.failure
         failed = failure is not None and failure.node == skip.join
-        if not said or not skip.live or failed:
+        if not said or not skip.live or failed or causal(run, skip):
             continue
         yield RULE.at(
             run.graph.nodes[skip.join],

@@ -10,8 +10,8 @@ normalisations that serve both arms of one sum.
 `nn.Sequential(*[block] * 8)` is one block applied eight times: an eighth of the parameters, and
 normalisation statistics that are averaged over places where they differ. Networks that share
 weights on purpose loop over one module, hand one of their own to blocks below, run it on several
-inputs side by side, feed it the sum of an earlier value and its own result, name it `shared`, or
-look one label up in one table again; these are not reported.
+inputs side by side or one after another (Siamese encoders), feed it the sum of an earlier value and
+its own result, name it `shared`, or look one label up in one table again; these are not reported.
 
 ## Example
 
@@ -39,6 +39,7 @@ from torchskip.lint.flow import Flow
 from torchskip.lint.ops import ACTIVATIONS, ADDS, FORMS, PRODUCTS, is_layer, is_norm, name
 from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
+from torchskip.lint.siamese import another_input, side_by_side
 from torchskip.lint.twins import stand_ins
 from torchskip.lint.words import listed, times
 
@@ -58,7 +59,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         module = modules.get(known[0]) if known else None
         if module is None or module.calls < 2 or _handed_down(evidence, names):
             continue
-        if all(_SHARED.search(name) for name in names):
+        if all(_SHARED.search(name) for name in names) or _siamese(evidence, names):
             continue
         reported.update(names)
         shown = listed([repr(n) for n in names[:4]]) + (" ..." if len(names) > 4 else "")
@@ -73,6 +74,13 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         reported.add(finding.module)
         yield finding
     yield from _lines(evidence, reported)
+
+
+def _siamese(evidence: Evidence, names: tuple[str, ...]) -> bool:
+    """Whether attributes are two names of one encoder; a list that repeats one is a slip."""
+    above = (evidence.modules.get(n.rpartition(".")[0]) for n in names)
+    named = all(m is not None and m.type not in _CONTAINERS for m in above)
+    return named and side_by_side(evidence.eval, names[0])
 
 
 def _handed_down(evidence: Evidence, names: tuple[str, ...]) -> bool:
@@ -148,6 +156,8 @@ def _lines(evidence: Evidence, reported: set[str]) -> Iterator[Finding]:
                 if lines[0] == lines[1] or _iterates(flow, owner, before, after):
                     meant.add(owner)
                     break
+                if another_input(flow, before.inputs[0], after.inputs[0]):
+                    continue
                 text = (
                     f"{path!r} runs on its own result from another line "
                     f"({times(len(ordered))} in all): two levels share one layer"
