@@ -174,3 +174,52 @@ def test_one_of_two_is_called_for_both():
     )
     (mend,) = finding.mends
     assert mend.text == "call it on its branch, before the join: `self.drop_path2(branch)`"
+
+
+class AxesDropPath(nn.Module):
+    """A mask of so many axes, whatever it is given."""
+
+    def __init__(self, axes):
+        super().__init__()
+        self.axes = axes
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        shape = (x.shape[0],) + (1,) * (self.axes - 1)
+        return x * torch.rand(shape).add(0.8).floor() / 0.8
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "end"),
+    [
+        (4, (2, 6, 4), "holds every sample under the number of each"),
+        (5, (2, 4, 8, 8), "holds every sample under the number of each"),
+        (3, (2, 4, 8, 8), "its numbers stand on another axis than the samples"),
+        (2, (2, 6, 4), "its numbers stand on another axis than the samples"),
+    ],
+)
+def test_a_mask_has_the_axes_of_what_it_masks(axes, shape, end):
+    layer = nn.Linear(4, 4) if len(shape) == 3 else c2()
+    (finding,) = findings(Net(lambda s, x: x + s.d(s.a(x)), a=layer, d=AxesDropPath(axes)), *shape)
+    assert finding.severity == "error"
+    assert finding.message.endswith(end)
+    assert finding.mends[0].text.startswith("give the mask as many axes")
+
+
+@pytest.mark.parametrize(("axes", "shape"), [(3, (2, 6, 4)), (4, (2, 4, 8, 8))])
+def test_a_mask_of_the_same_axes_is_meant(axes, shape):
+    layer = nn.Linear(4, 4) if len(shape) == 3 else c2()
+    assert findings(Net(lambda s, x: x + s.d(s.a(x)), a=layer, d=AxesDropPath(axes)), *shape) == ()
+
+
+def test_a_tensor_of_too_many_axes_is_no_refusal_of_the_example():
+    model = Net(lambda s, x: s.b(x + s.d(s.a(x))), a=c2(), d=AxesDropPath(5), b=Unpacking())
+    found = check(model, torch.zeros(2, 4, 8, 8), select=["TS100"]).findings
+    assert [f.severity for f in found] == ["warning"]
+
+
+class Unpacking(nn.Module):
+    def forward(self, x):
+        n, c, h, w = x.shape
+        return x.view(n, c, h * w)

@@ -116,3 +116,62 @@ def test_a_sum_that_needs_another_part_is_missing_without_it(block, word):
 )
 def test_other_shapes_other_cases_and_switches_are_meant(block, args):
     assert findings(block, *args) == ()
+
+
+class Projected(Block):
+    """The projection reads the saved value, and nobody reads what it makes."""
+
+    def forward(self, x):
+        identity = x
+        x = self.conv2(F.relu(self.conv1(x)))
+        if self.part is not None:
+            identity = self.part(identity)
+        return F.relu(x)
+
+
+class Defaulted(Block):
+    """A highway that carries `x`, and was given another value to carry."""
+
+    def forward(self, x, residual=None):
+        residual = x if residual is None else residual
+        gate = torch.sigmoid(self.conv1(x))
+        return gate * self.conv2(x) + (1 - gate) * x
+
+
+class Remade(Block):
+    """What makes itself anew is added all the same."""
+
+    def forward(self, x):
+        residual = x
+        residual = residual * 0.5
+        x = self.conv2(F.relu(self.conv1(x)))
+        x += residual
+        return x
+
+
+class Running(Block):
+    """Written in place, a name may stand for a tensor that another name reads."""
+
+    def forward(self, x):
+        saved = skip = torch.zeros_like(x)
+        skip += self.conv1(x)
+        skip = skip * 1
+        return self.conv2(x) + saved
+
+
+@pytest.mark.parametrize(("block", "word"), [(Projected, "identity"), (Defaulted, "residual")])
+def test_what_only_makes_itself_is_never_read(block, word):
+    found = [f for f in findings(block) if repr(word) in f.message]
+    assert [f.message for f in found] == [
+        f"{word!r} is saved in {block.__name__}.forward and never read: the shortcut is not added"
+    ]
+
+
+def test_a_block_that_joins_another_value_is_told_so():
+    (finding,) = findings(Defaulted)
+    assert finding.mends[0].text.endswith(", or join it where another value is joined")
+
+
+@pytest.mark.parametrize("block", [Remade, Running])
+def test_what_is_read_later_or_written_in_place_is_read(block):
+    assert not any("never read" in f.message for f in findings(block))

@@ -29,6 +29,7 @@ __all__ = [
     "is_dropout",
     "is_shortcut",
     "met",
+    "misshapen",
     "undropped",
 ]
 
@@ -74,6 +75,24 @@ def drops(run: Pass) -> Iterator[Drop]:
             mask = node.constants[0]
             if len(mask.shape) == rank or prod(mask.shape) == 1:
                 yield Drop(node, mask, _start(run.flow, node), _end(run.flow, node))
+
+
+def misshapen(run: Pass) -> Iterator[tuple[Node, Constant]]:
+    """Products of a stochastic depth whose mask has more or fewer axes than what it masks.
+
+    A mask of more axes makes the result one of all samples under all masks, and one of fewer
+    stands on other axes than the samples': it fails, unless the sizes agree by chance.
+    """
+    failure = run.graph.failure
+    for node in run.graph.nodes:
+        failed = failure is not None and node.index == failure.node
+        if name(node) not in PRODUCTS or len(node.inputs) != 1 or not in_scope(node):
+            continue
+        rank = len(run.flow.value(node.inputs[0]).shape)
+        for mask in node.constants:
+            fewer = failed and 0 < len(mask.shape) < rank
+            if not mask.names and prod(mask.shape) > 1 and (len(mask.shape) > rank > 0 or fewer):
+                yield node, mask
 
 
 def _passes_on(node: Node) -> bool:

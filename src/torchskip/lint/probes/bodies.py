@@ -81,12 +81,21 @@ def _adds(tree: ast.FunctionDef) -> bool:
 
 
 def _unread(tree: ast.FunctionDef, first: int) -> Iterator[tuple[str, int]]:
-    """Plain local names that are assigned and never read in the whole function."""
+    """Plain local names that are assigned and never read, but for making themselves anew."""
     nodes = list(ast.walk(tree))
+    made = {id(n) for node in nodes if isinstance(node, ast.Assign) for n in _own_reads(node)}
     read = {
         node.id
         for node in nodes
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load | ast.Del)
+        if isinstance(node, ast.Name)
+        and isinstance(node.ctx, ast.Load | ast.Del)
+        and id(node) not in made
+    }
+    # What is written in place may be a tensor that has another name too.
+    read |= {
+        node.target.id
+        for node in nodes
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)
     }
     shared = {
         name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names
@@ -99,6 +108,16 @@ def _unread(tree: ast.FunctionDef, first: int) -> Iterator[tuple[str, int]]:
             if isinstance(target, ast.Name) and target.id not in read | shared | seen:
                 seen.add(target.id)
                 yield target.id, first + node.lineno - 1
+
+
+def _own_reads(statement: ast.Assign) -> Iterator[ast.Name]:
+    """The names that an assignment to one name reads of that name: ``h = f(h)``."""
+    targets = statement.targets
+    if len(targets) == 1 and isinstance(targets[0], ast.Name):
+        word = targets[0].id
+        yield from (
+            n for n in ast.walk(statement.value) if isinstance(n, ast.Name) and n.id == word
+        )
 
 
 def _optional(tree: ast.FunctionDef, first: int) -> Iterator[Optional]:

@@ -69,9 +69,12 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 def _severity(failure: Failure) -> Severity:
     """How much a failure in training alone says: there the example may be the reason.
 
-    It may be too small for statistics, or lack the targets that the model asks for.
+    It may be too small for statistics, or lack the targets that the model asks for. A tensor that
+    has more axes than are unpacked is no such reason.
     """
     refused = failure.node is None and failure.error in {"AssertionError", "ValueError"}
+    if "values to unpack" in failure.message:
+        return "warning"
     return "note" if refused else "warning"
 
 

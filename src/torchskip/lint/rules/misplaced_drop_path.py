@@ -2,13 +2,14 @@
 
 ## What it does
 Finds the random masks of the training pass that keep or drop whole rows (one number per sample,
-token or channel) and reports masks on another axis than the batch, masks on the sum or on the
-shortcut instead of the branch, masks on what nothing goes around, masks whose result is thrown
-away, masks whose mean is not the factor of evaluation, and masks that evaluation draws too, also
-one number for the whole batch; and a block that returns its input by a coin in training while
-evaluation adds the branch unscaled. A module or function called a stochastic depth (`drop_path`,
-`StochasticDepth`, `drop_connect`) must draw one number per sample, and run; a dropout may not
-stand on the shortcut alone, and one in a branch must know the mode.
+token or channel) and reports masks on another axis than the batch, masks of more or fewer axes
+than what they mask, masks on the sum or on the shortcut instead of the branch, masks on what
+nothing goes around, masks whose result is thrown away, masks whose mean is not the factor of
+evaluation, and masks that evaluation draws too, also one number for the whole batch; and a block
+that returns its input by a coin in training while evaluation adds the branch unscaled. A module or
+function called a stochastic depth (`drop_path`, `StochasticDepth`, `drop_connect`) must draw one
+number per sample, and run; a dropout may not stand on the shortcut alone, and one in a branch must
+know the mode.
 
 ## Why is this bad
 Stochastic depth drops the *branch* of a *sample*: the shortcut then carries the sample on. On the
@@ -36,10 +37,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import sqrt
 
-from torchskip.graph import Module, Source
+from torchskip.graph import Source
 from torchskip.lint.coins import coins
 from torchskip.lint.drops import (
-    DROP_PATH,
     Drop,
     after_sum,
     around,
@@ -54,6 +54,7 @@ from torchskip.lint.drops import (
     is_dropout,
     is_shortcut,
     met,
+    misshapen,
     undropped,
 )
 from torchskip.lint.evidence import Evidence, Pass
@@ -62,14 +63,17 @@ from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.joins import Join, joins
 from torchskip.lint.ops import ADDS, name
+from torchskip.lint.outsiders import listed_outside
 from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
+from torchskip.lint.undrawn import undrawn
 from torchskip.lint.words import shape
 
 RULE = Rule("TS111", "misplaced-drop-path", "error", __doc__)
 _ROWS = Mend("give the branch one number per sample: a mask of shape (N, 1, ...)")
-_SWITCHED = Mend("pass the mode on: `training=self.training`")
+_AXES = Mend("give the mask as many axes: `(x.shape[0],) + (1,) * (x.ndim - 1)`")
 _KNOWN = Mend("pass `training=self.training` on, or make the module in `__init__`")
+_REGISTERED = Mend("register what holds it: `eval()` does not reach a module of a plain list")
 _TRAINING = Mend("return the branch as it is unless `self.training`")
 _SCALED = Mend("drop per sample and divide by the keep probability: `x + self.drop_path(branch)`")
 _BRANCH = Mend("drop the branch before the addition: `x + self.drop_path(branch)`")
@@ -86,6 +90,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             yield from _row(evidence, found, meets, drop)
         elif len(drop.axes) > 1:
             yield from _element(run, meets, drop)
+    yield from _misshapen(run)
     yield from _resting(evidence)
     yield from _idle(evidence)
     for path, line, join in coins(evidence):
@@ -212,6 +217,25 @@ def _element(run: Pass, meets: tuple[Join, ...], drop: Drop) -> Iterator[Finding
         )
 
 
+def _misshapen(run: Pass) -> Iterator[Finding]:
+    """Masks that do not have the axes of what they mask."""
+    for node, mask in misshapen(run):
+        full = run.flow.value(node.inputs[0]).shape
+        more = len(mask.shape) > len(full)
+        yield RULE.at(
+            node,
+            f"the stochastic depth's mask {shape(mask.shape)} has {len(mask.shape)} axes and "
+            f"{shape(full)} has {len(full)}: "
+            + (
+                f"the result {shape(run.flow.value(node.outputs[0]).shape)} holds every sample "
+                "under the number of each"
+                if more and node.outputs
+                else "its numbers stand on another axis than the samples"
+            ),
+            mends=(_AXES,),
+        )
+
+
 def _resting(evidence: Evidence) -> Iterator[Finding]:
     """Rows that evaluation drops too, and single numbers of a branch."""
     run = evidence.eval
@@ -229,8 +253,15 @@ def _resting(evidence: Evidence) -> Iterator[Finding]:
                 "passes on one input differ",
                 join=join.node.source,
                 severity="warning",
-                mends=(_TRAINING if len(drop.axes) < 2 else _KNOWN,),
+                mends=(_reached(evidence, drop),),
             )
+
+
+def _reached(evidence: Evidence, drop: Drop) -> Mend:
+    """How evaluation is to reach the mask."""
+    if listed_outside(evidence, drop.node):
+        return _REGISTERED
+    return _TRAINING if len(drop.axes) < 2 else _KNOWN
 
 
 def _drawn_resting(evidence: Evidence, drop: Drop) -> bool:
@@ -241,27 +272,10 @@ def _drawn_resting(evidence: Evidence, drop: Drop) -> bool:
 
 def _idle(evidence: Evidence) -> Iterator[Finding]:
     """Modules called a stochastic depth, of a probability above zero, that drop nothing."""
-    if any(run.graph.failure is not None for run in evidence.passes):
-        return
-    runs = {m.path for run in evidence.passes for m in run.graph.modules if m.calls}
-    blocks = {evidence.eval.graph.nodes[s.join].module for s in evidence.eval.skips if s.live}
-    works = {node.module for node in evidence.train.graph.nodes}
-    for path, module in evidence.modules.items():
-        above, _, own = path.rpartition(".")
-        rate = chance(module)
-        if path in works or above not in runs & blocks or not module.leaf:
-            continue
-        if not rate or not DROP_PATH.search(module.type):
-            continue
-        if path not in runs:
-            other = _instead(evidence, module)
-            why = f"{other!r} runs in its place" if other else "the branch is never dropped"
-            whose = "its" if other else "the"
-            mend = Mend(f"call it on {whose} branch, before the join: `self.{own}(branch)`")
-            yield _nothing(module, f"never runs: {why}", evidence.modules[above].source, mend)
-        elif evidence.numbers.hands_on(path):
-            why = "hands its input on in training too: the branch is never dropped"
-            yield _nothing(module, why, module.source, _SWITCHED)
+    for module, why, source, mend in undrawn(evidence):
+        told = f"{module.path!r} ({module.type} of {chance(module):g}) {why}"
+        path, mends = module.path, (Mend(mend),)
+        yield RULE.at(None, told, severity="warning", module=path, source=source, mends=mends)
 
 
 def _tossed(path: str, line: Source, join: Join) -> Finding:
@@ -272,26 +286,6 @@ def _tossed(path: str, line: Source, join: Join) -> Finding:
     place = join.node.source
     return RULE.at(
         None, told, severity="warning", module=path, source=line, join=place, mends=(_SCALED,)
-    )
-
-
-def _nothing(module: Module, why: str, source: Source | None, mend: Mend) -> Finding:
-    told = f"{module.path!r} ({module.type} of {chance(module):g}) {why}"
-    return RULE.at(None, told, severity="warning", module=module.path, source=source, mends=(mend,))
-
-
-def _instead(evidence: Evidence, module: Module) -> str | None:
-    """The module beside it, of its type, that training calls more often than their parent."""
-    above = module.path.rpartition(".")[0]
-    trained = {m.path: m for m in evidence.train.graph.modules}
-    return next(
-        (
-            m.path
-            for m in trained.values()
-            if (m.path.rpartition(".")[0], m.type) == (above, module.type)
-            and m.calls > trained[above].calls
-        ),
-        None,
     )
 
 

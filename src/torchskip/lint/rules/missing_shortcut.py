@@ -242,14 +242,19 @@ def _named(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
 
 def _saved(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
     """Values saved under a shortcut's name that nobody reads."""
+    run = evidence.eval
+    joined = {run.graph.nodes[s.join].module for s in run.skips if s.live}
     for body, word, line, needs in forgotten(evidence, known):
+        other = ", or join it where another value is joined" * (body.module in joined)
         why = "never read" if not needs else f"read only where {needs} is there, and it is not"
         yield RULE.at(
             None,
             f"{word!r} is saved in {body.type}.forward and {why}: the shortcut is not added",
             module=body.module,
             source=Source(body.file, line, f"{body.type}.forward"),
-            mends=(Mend(f"add {word} to the block's result" + " in any case" * bool(needs)),),
+            mends=(
+                Mend(f"add {word} to the block's result" + " in any case" * bool(needs) + other),
+            ),
         )
 
 

@@ -40,6 +40,7 @@ from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.facts import Loose
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.ops import ADDS, PRODUCTS, is_layer, name
+from torchskip.lint.outsiders import holder, listed_outside
 from torchskip.lint.rule import Rule
 from torchskip.lint.words import called, shape
 
@@ -64,24 +65,28 @@ def _layers(evidence: Evidence) -> Iterator[Finding]:
     ]
     if not strange:
         return
-    if evidence.numbers.unstable:
-        for node in strange:
+    numbers = evidence.numbers
+    held = [node for node in strange if listed_outside(evidence, node)]
+    # Two passes of what is kept may differ too: evaluation does not reach its dropout.
+    made = numbers.unstable and not (numbers.kept_outside and not held)
+    for node in strange if made else ():
+        if node not in held:
             yield RULE.at(
                 node,
                 f"{called(node)} is made in forward: its weights are random at every call, and no "
                 "optimizer trains them",
                 mends=(Mend("make the layer in `__init__`"),),
             )
-    elif evidence.numbers.kept_outside:
-        yield from _kept(evidence, strange)
+    kept = held if made else strange
+    if kept and numbers.kept_outside:
+        yield from _kept(evidence, kept)
 
 
 def _kept(evidence: Evidence, strange: list[Node]) -> Iterator[Finding]:
     """One finding for each kind of module that a module keeps outside the tree."""
     firsts: dict[tuple[str, str], Node] = {}
     for node in strange:
-        owner, _, inside = node.module.partition("(")
-        firsts.setdefault((owner.removesuffix("."), inside.partition(")")[0]), node)
+        firsts.setdefault(holder(node), node)
     for (owner, kind), node in firsts.items():
         names = [s.name for s in evidence.strays if (s.owner, s.type) == (owner, kind)]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
