@@ -72,6 +72,31 @@ class Quotient(Coin):
         return x + (y / (1 - self.rate) if self.training else y)
 
 
+class Elsewhere(Coin):
+    """Divides its input: no scale of the branch."""
+
+    def forward(self, x):
+        if self.training and torch.rand(()) < self.rate:
+            return x
+        return x + self.layer(x / 2)
+
+
+class Survived(nn.Module):
+    """Scales by its chance in evaluation, which is one in the first block."""
+
+    def __init__(self, layer, prob):
+        super().__init__()
+        self.layer, self.prob = layer, torch.tensor([prob])
+
+    def forward(self, x):
+        if self.training and not torch.bernoulli(self.prob):
+            return x
+        y = self.layer(x)
+        if not self.training:
+            y = y * self.prob.item()
+        return x + y
+
+
 class Weighed(nn.Module):
     """A layer that knows the mode itself."""
 
@@ -122,6 +147,7 @@ def findings(model, *shape):
         (seq(c1(4, 8), Named(c1(8, 8)), c1(8, 4)), (2, 4, 8)),
         (nested(seq(c2(), Reversed(c2()))), ()),
         (seq(nn.Linear(4, 6), First(nn.Linear(6, 6), 0.5)), (2, 5, 4)),
+        (seq(c2(), Elsewhere(c2(), 0.01)), (2, 4, 8, 8)),
     ],
 )
 def test_a_coin_for_the_batch_asks_evaluation_to_scale(model, shape):
@@ -139,6 +165,10 @@ def test_coins_that_are_scaled_or_drop_no_branch_are_left_alone(kind):
 
 def test_a_branch_that_scales_itself_in_evaluation_is_left_alone():
     assert not findings(seq(c2(), First(Weighed(c2())), c2()))
+
+
+def test_a_chance_of_one_scales_too():
+    assert not findings(seq(c2(), Survived(c2(), 1.0), Survived(c2(), 0.8)))
 
 
 def test_a_chance_of_zero_is_no_coin():

@@ -231,6 +231,10 @@ def bad(rule, model, shape=D2):
     return rule, model, (shape,) if isinstance(shape[0], int) else shape
 
 
+def gated(y, squash, layer):
+    return y * squash(layer(y.mean((2, 3), keepdim=True)))
+
+
 FIRES = {
     "TS100 conv after a wrong cat": bad("TS100", lambda: seq(cat_net(c2, 1), c2())),
     "TS100 1-D": bad("TS100", lambda: seq(cat_net(c1, 1), c1()), D1),
@@ -430,6 +434,20 @@ FIRES = {
         "TS301",
         lambda: nested(Net(lambda s, x: s.a(x) + x, a=seq(c2(), nn.ReLU(), nn.Dropout(0.1)))),
     ),
+    "TS301 gate after": bad(
+        "TS301",
+        lambda: Net(
+            lambda s, x: x + gated(F.relu(s.a(x)), torch.sigmoid, s.g), a=c2(), g=c2(4, 4, 1)
+        ),
+    ),
+    "TS301 softmax over places": bad(
+        "TS301",
+        lambda: Net(
+            lambda s, x: (y := s.a(x)) * s.g(y).flatten(2).softmax(-1).view_as(y) + x,
+            a=seq(c2(), nn.ReLU()),
+            g=c2(),
+        ),
+    ),
     "TS302 1-D": bad(
         "TS302",
         lambda: Net(
@@ -583,6 +601,17 @@ SILENT = {
     ),
     "TS207 kept outside": bad("TS207", KeptOutside),
     "TS301 after": bad("TS301", lambda: Net(lambda s, x: F.relu(x + s.a(x)), a=c2())),
+    "TS301 gate of two signs": bad(
+        "TS301",
+        lambda: Net(lambda s, x: x + gated(F.relu(s.a(x)), torch.tanh, s.g), a=c2(), g=c2(4, 4, 1)),
+    ),
+    "TS301 gated before": bad(
+        "TS301",
+        lambda: Net(lambda s, x: x + gated(s.a(x), torch.sigmoid, s.g), a=c2(), g=c2(4, 4, 1)),
+    ),
+    "TS301 product of two": bad(
+        "TS301", lambda: Net(lambda s, x: x + F.relu(s.a(x)) * s.b(x), a=c2(), b=c2())
+    ),
     "TS301 leaky": bad("TS301", lambda: Net(lambda s, x: x + F.leaky_relu(s.a(x)), a=c2())),
     "TS302 kernel 2": bad(
         "TS302",

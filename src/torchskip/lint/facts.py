@@ -68,8 +68,8 @@ class Body:
     read, but for making themselves, nowhere but where something else is there (``if self.se is not
     None``): with the line that assigns them, what must be there, and the lines that read them.
     `adds` says that a sum has the input or a value named for a shortcut as an operand.
-    `coins` are the lines where training hands an argument back because a drawn number says so, in
-    a forward that multiplies and divides nothing.
+    `coins` are the lines where training hands an argument back because a drawn number says so;
+    `scales` says that something is multiplied or divided.
     """
 
     module: str
@@ -80,6 +80,7 @@ class Body:
     optional: tuple[Optional, ...] = ()
     adds: bool = False
     coins: tuple[int, ...] = ()
+    scales: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ def _body(kind: type) -> Body | None:
         tuple(_optional(tree, first)),
         _adds(tree),
         tuple(_coins(tree, first)),
+        _scales(tree),
     )
 
 
@@ -170,13 +171,18 @@ def _walk(statement: ast.stmt) -> Iterator[ast.AST]:
         todo += [n for n in ast.iter_child_nodes(node) if not isinstance(n, ast.stmt)]
 
 
+def _scales(tree: ast.FunctionDef) -> bool:
+    """Whether anything is multiplied or divided."""
+    return any(
+        (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div))
+        or _SCALES.fullmatch(_called(node))
+        for node in ast.walk(tree)
+    )
+
+
 def _coins(tree: ast.FunctionDef, first: int) -> Iterator[int]:
     """Lines that return an argument as it is, where a number drawn in training says so."""
     nodes = list(ast.walk(tree))
-    if any(isinstance(n, ast.BinOp) and isinstance(n.op, ast.Mult | ast.Div) for n in nodes):
-        return
-    if any(_SCALES.fullmatch(_called(node)) for node in nodes):
-        return
     given = {argument.arg for argument in tree.args.args[1:]}
     drawn: set[str] = set()
     for node in sorted((n for n in nodes if isinstance(n, ast.Assign)), key=lambda n: n.lineno):

@@ -2,7 +2,7 @@
 
 ## What it does
 Reports sums whose branch ends with a ReLU (also ReLU6 and other rectifiers), behind nothing but
-dropout, stochastic depth or scaling.
+dropout, stochastic depth, scaling or a gate (squeeze-and-excitation).
 
 ## Why is this bad
 After a ReLU the branch is never negative, so the sum can only grow from block to block and the
@@ -21,7 +21,7 @@ ResNet-110 and 7.84 % with the ReLU before the addition.
 
 ## References
 He et al., *Identity Mappings in Deep Residual Networks*, 2016, section 4.1 and table 2 ("ReLU
-before addition"); kuangliu/pytorch-cifar#4.
+before addition"); kuangliu/pytorch-cifar#4; weiaicunzai/pytorch-cifar100#75 (behind a gate).
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from torchskip.lint.rule import Rule
 from torchskip.lint.words import called
 
 RULE = Rule("TS301", "activation-before-add", "note", __doc__)
+_GATES = frozenset({"sigmoid", "hardsigmoid", "_softmax", "softmax"})
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -60,11 +61,22 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 def _last(flow: Flow, value: int) -> Node | None:
     """The rectifier that made the value, behind what keeps its sign."""
     node = flow.producer(value)
-    while node is not None and len(node.inputs) == 1 and name(node) in FORMS | PRODUCTS | {"alias"}:
+    while node is not None and name(node) in FORMS | PRODUCTS | {"alias"}:
         if any(c.names for c in node.constants):
             return None  # a learnt scale may turn the sign
-        node = flow.producer(node.inputs[0])
+        scaled = [v for v in dict.fromkeys(node.inputs) if not _is_gate(flow, v)]
+        if len(scaled) != 1:
+            return None
+        node = flow.producer(scaled[0])
     if node is None or name(node) not in RECTIFIERS:
         return None
     least = node.argument("min_val", node.argument("min", 0.0))
     return node if not isinstance(least, int | float) or least >= 0 else None
+
+
+def _is_gate(flow: Flow, value: int) -> bool:
+    """Whether a value is a sigmoid's or softmax's result in some form."""
+    node = flow.producer(value)
+    while node is not None and name(node) in FORMS and len(node.inputs) == 1:
+        node = flow.producer(node.inputs[0])
+    return node is not None and name(node) in _GATES
