@@ -69,7 +69,8 @@ class Body:
     None``): with the line that assigns them, what must be there, and the lines that read them.
     `adds` says that a sum has the input or a value named for a shortcut as an operand.
     `coins` are the lines where training hands an argument back because a drawn number says so;
-    `scales` says that something is multiplied or divided.
+    `scales` says that something is multiplied or divided. `squashed` are the module's attributes
+    that a rectifier, sigmoid or softmax takes as they are.
     """
 
     module: str
@@ -81,6 +82,7 @@ class Body:
     adds: bool = False
     coins: tuple[int, ...] = ()
     scales: bool = False
+    squashed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

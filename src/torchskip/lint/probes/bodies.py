@@ -1,4 +1,4 @@
-"""What the source of each forward says that a graph cannot: saved names, and coins tossed."""
+"""What the source of each forward says that a graph cannot: names, coins, squashed weights."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from torchskip.lint.vocabulary import operand
 __all__ = ["bodies"]
 
 _DRAWS = re.compile(r"rand|random|random_sample|randint|uniform_?|bernoulli_?|binomial")
+_SQUASHES = re.compile(r"(relu|softmax|sigmoid|softplus|act|activation)\d*_?$", re.I)
 _SCALES = re.compile(r"(mul|div|multiply|divide|true_divide)_?")
 
 
@@ -60,6 +61,7 @@ def _body(kind: type) -> Body | None:
         _adds(tree),
         tuple(_coins(tree, first)),
         _scales(tree),
+        frozenset(_squashed(tree)),
     )
 
 
@@ -178,6 +180,27 @@ def _scales(tree: ast.FunctionDef) -> bool:
         or _SCALES.fullmatch(_called(node))
         for node in ast.walk(tree)
     )
+
+
+def _squashed(tree: ast.FunctionDef) -> Iterator[str]:
+    """Attributes of the module, whole or by index, that are rectified or made shares as they are.
+
+    ``F.relu(self.w)``, ``self.act(self.w[0])`` by the name of `act`, ``self.w.softmax(0)``.
+    """
+    own = tree.args.args[0].arg if tree.args.args else ""
+    for node in ast.walk(tree):
+        if not _SQUASHES.search(_called(node)) or not isinstance(node, ast.Call):
+            continue
+        held = [
+            *node.args[:1],
+            *([node.func.value] if isinstance(node.func, ast.Attribute) else []),
+        ]
+        for item in held:
+            while isinstance(item, ast.Subscript):
+                item = item.value
+            owner = item.value if isinstance(item, ast.Attribute) else None
+            if isinstance(item, ast.Attribute) and isinstance(owner, ast.Name) and owner.id == own:
+                yield item.attr
 
 
 def _coins(tree: ast.FunctionDef, first: int) -> Iterator[int]:

@@ -3,8 +3,9 @@
 ## What it does
 Reports layers that the module tree does not hold: made in forward, so that two evaluation passes
 on one input differ, or kept in a plain list or dict with parameters that require a gradient.
-Reports plain tensors (attributes, or in a list) that scale an arm of a sum, or that require a
-gradient and weigh in a layer or, whole or row by row, in a sum.
+Reports plain tensors (attributes, or in a list) that scale an arm of a sum, that are rectified or
+made shares by a softmax and whose numbers then weigh in a sum, or that require a gradient and weigh
+in a layer or, whole or row by row, in a sum.
 
 ## Why is this bad
 The optimizer does not know their weights and `state_dict` does not hold them. `nn.Conv2d(...)`
@@ -107,14 +108,20 @@ def _kept(evidence: Evidence, strange: list[Node]) -> Iterator[Finding]:
 def _tensors(evidence: Evidence) -> Iterator[Finding]:
     """Plain tensors that scale an arm, or that a layer uses although they should be trained."""
     arms = _arms(evidence)
+    squashed = {(b.module, attribute) for b in evidence.bodies for attribute in b.squashed}
     for loose in evidence.loose:
         nodes = [n for n in evidence.eval.graph.nodes if n.module == loose.module]
+        shares = (loose.module, loose.name.partition("[")[0]) in squashed
         # Of a tensor that is meant to be trained, the numbers of any sum are its scales.
-        sums = arms | _summands(evidence.eval, nodes) if loose.requires_grad else arms
+        meant = loose.requires_grad or shares
+        sums = arms | _summands(evidence.eval, nodes) if meant else arms
         scaled = [n for n in nodes if name(n) in PRODUCTS and n.index in sums]
         layers = [n for n in nodes if is_layer(n)] if loose.requires_grad else []
-        node = _first(scaled, loose.shape) if loose.shape or loose.requires_grad else None
+        node = _first(scaled, loose.shape) if loose.shape or meant else None
         node, what = node or _each(scaled, loose), "scales an arm of the sum"
+        if node is None and shares:
+            node = _first(scaled, loose.shape[1:]) or _first(scaled, ())
+            what = "scales the arms of a sum with its squashed numbers"
         if node is None and (node := _first(layers, loose.shape)):
             what = f"is the weight of {called(node)}"
         if node is not None:
