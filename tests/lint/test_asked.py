@@ -313,3 +313,40 @@ def test_an_inner_loop_may_not_go_on_without_its_rounds():
         f.message.endswith("the skip connection has no effect (other rounds of this line are used)")
         for f in found("TS107", Dense(carried=False))
     )
+
+
+class Grown(nn.Module):
+    """A dense block that returns what it grew to, and its new features apart."""
+
+    def __init__(self, layers=2):
+        super().__init__()
+        self.layers = nn.ModuleList(c2(4 * (i + 1), 4) for i in range(layers))
+
+    def forward(self, x):
+        features = []
+        for layer in self.layers:
+            features.append(layer(x))
+            x = torch.cat([x, features[-1]], 1)
+        return x, features
+
+
+def tiramisu(pick):
+    def forward(net, x):
+        wide, _ = net.down(x)
+        low = pick(*net.low(F.avg_pool2d(net.narrow(wide), 2)))
+        up, _ = net.up(net.tune(F.interpolate(low, scale_factor=2)))
+        return net.head(torch.cat([up, wide], 1))
+
+    width = pick(torch.zeros(1, 12, 1, 1), [torch.zeros(1, 4, 1, 1)] * 2).shape[1]
+    parts = {name: Grown() for name in ("down", "low", "up")}
+    return Net(forward, **parts, narrow=c2(12), tune=c2(width), head=c2(24, 2))
+
+
+def test_a_block_may_hand_on_its_new_features_together():
+    assert found("TS107", tiramisu(lambda wide, features: torch.cat(features, 1))) == ()
+
+
+def test_a_block_may_not_hand_on_its_last_layer_alone():
+    (finding,) = found("TS107", tiramisu(lambda wide, features: features[-1]))
+    assert finding.module == "low"
+    assert "joins two arms and nobody reads it" in finding.message

@@ -81,7 +81,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         elif not names and (join := _join(flow, end)) is not None and len(sizes) > 2:
             instead = any(_leaves(flow, join.node, v) for v in join.values)
             first = end.nodes[0].index
-            if last is not None and not instead and (last < first or _ended(flow, join.node)):
+            spent = last is not None and last < first and not instead
+            if spent or (last is not None and _ended(flow, join.node)):
                 continue  # a stack has no use for its last round's stream
             yield RULE.at(
                 join.node,
