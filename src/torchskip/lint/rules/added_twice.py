@@ -204,7 +204,8 @@ def _scaled(run: Pass, node: Node) -> Iterator[Finding]:
     if len(found) < 2 or len(values) > 1 or min(numbers) <= 0 or set(numbers) == {1.0}:
         return
     value = values.pop()
-    if computed(run, value):
+    apart = len({form(flow, v) for v in _terms_of(flow, node)}) != 1  # else it is added to itself
+    if apart and computed(run, value):
         yield RULE.at(
             node,
             f"a value is added to a part of itself: {_every(found)} operands are the same "
