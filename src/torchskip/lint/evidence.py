@@ -22,6 +22,7 @@ from torchskip.lint.probes.half import half
 from torchskip.lint.probes.names import Names
 from torchskip.lint.probes.outplace import OutOfPlace, guarded
 from torchskip.lint.probes.watch import Watch
+from torchskip.lint.promises.block import Blocks, blocks
 from torchskip.lint.report import Ran
 from torchskip.trace import trace
 from torchskip.trace.record import Recorder
@@ -258,6 +259,11 @@ class Evidence:
     def bodies(self) -> tuple[Body, ...]:
         """What the forwards' sources say."""
         return bodies(self._model)
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """What each module promises and does, by path."""
+        return blocks(self.passes, self.bodies)
 
     @cached_property
     def modules(self) -> Mapping[str, Module]:

@@ -34,111 +34,81 @@ yilundu/improved_contrastive_divergence#7; mlcommons/GaNDLF#142; zsef123/Efficie
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 
-from torchskip.graph import Module, Source
+from torchskip.graph import Source
 from torchskip.lint.attention import between_sums
-from torchskip.lint.bare import unprojected
-from torchskip.lint.byhand import unadded
 from torchskip.lint.drops import chance
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
-from torchskip.lint.flags import ignored, passed_over
-from torchskip.lint.halves import multiplied, unjoined
-from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, name
-from torchskip.lint.peeled import unpeeled
-from torchskip.lint.regions import (
-    Region,
-    below,
-    bridged,
-    keeps_shape,
-    spanned,
-)
+from torchskip.lint.promises.block import Block, Blocks
+from torchskip.lint.promises.byhand import unadded
+from torchskip.lint.promises.halves import multiplied, unjoined
+from torchskip.lint.promises.peeled import unpeeled
+from torchskip.lint.promises.said import ignored, passed_over, unlike_their_class
+from torchskip.lint.promises.saved import forgotten
+from torchskip.lint.promises.siblings import outdone
+from torchskip.lint.promises.unprojected import unprojected
+from torchskip.lint.promises.waiting import waiting
 from torchskip.lint.rule import Rule
-from torchskip.lint.saved import forgotten
-from torchskip.lint.vocabulary import promises, says_residual
-from torchskip.lint.waiting import waiting
 from torchskip.lint.words import called, shape
 
 RULE = Rule("TS201", "missing-shortcut", "warning", __doc__)
-_ADD = (Mend("add the block's input to its result"),)
+_ADD = "add the block's input to its result"
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     """Blocks without a skip that neighbours, names or flags promise."""
     if evidence.eval.graph.failure is not None:
         return
-    known = evidence.eval.regions
+    blocks = evidence.blocks
     found: set[str] = set()
     for finding in (
-        *_siblings(evidence, known),
-        *_between(evidence, known),
-        *_bare(evidence),
+        *_like_its_equals(blocks),
+        *_between(evidence),
+        *_unprojected(blocks),
         *_peeled(evidence),
-        *_named(evidence, known),
-        *_saved(evidence, known),
-        *_undropped(evidence, known),
-        *_by_hand(evidence),
+        *_named(blocks),
+        *_saved(blocks),
+        *_undropped(blocks),
+        *_by_hand(blocks),
     ):
         if finding.module not in found:
             found.add(finding.module)
             yield finding
-    yield from _halves(evidence)
-    yield from _flags(evidence, known)
+    yield from _halves(evidence.eval)
+    yield from _flags(blocks)
 
 
-def _siblings(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
-    """The blocks without a skip among equal blocks of one parent, most of which have one."""
-    run = evidence.eval
-    groups: dict[tuple[object, ...], list[Region]] = {}
-    weights: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
-    for parameter in run.graph.parameters:
-        path = parameter.name.rpartition(".")[0]
-        while path:
-            weights.setdefault(path, []).append(
-                (parameter.name.removeprefix(path), parameter.shape)
-            )
-            path = path.rpartition(".")[0]
-    for path, region in known.items():
-        if not path or not region.layers or region.entry == region.exit:
-            continue
-        mark = (path.rpartition(".")[0], tuple(weights.get(path, ())), _change(run, region))
-        groups.setdefault(mark, []).append(region)
-    for group in groups.values():
-        within = [r for r in group if spanned(r, run) or _holds(r, run)]
-        if len(group) < 3 or 2 * len(within) <= len(group):
-            continue
-        without = [r for r in group if r not in within and not bridged(r, run)]
-        if without == group[-1:] and not any(_joins_itself(r, run) for r in within):
-            continue  # the caller adds, and has nothing to go on with behind its last block
-        if without == group[:1] and not any(_joins_itself(r, run) for r in within):
-            continue  # the caller adds from its second layer on: GNMT
-        for region in without:
-            module = evidence.modules[region.path]
-            yield RULE.at(
-                region.nodes[-1],
-                f"{len(within)} of {len(group)} equal blocks have a shortcut and "
-                f"{region.path!r} has none: {shape(run.flow.value(region.entry).shape)} goes "
-                "through its layers alone",
-                module=region.path,
-                source=_place(module, region),
-                mends=_ADD,
-            )
+def _like_its_equals(blocks: Blocks) -> Iterator[Finding]:
+    """Blocks without a skip among equal blocks of one parent, most of which have one."""
+    for block, within, equals in outdone(blocks):
+        yield _without(
+            block,
+            f"{within} of {equals} equal blocks have a shortcut and {block.path!r} has none: "
+            f"{_input(block)} goes through its layers alone",
+        )
 
 
-def _bare(evidence: Evidence) -> Iterator[Finding]:
+def _between(evidence: Evidence) -> Iterator[Finding]:
+    """Attention between two residual sums of one forward, where its like has a shortcut."""
+    for region in between_sums(evidence, evidence.eval.regions):
+        block = evidence.blocks[region.path]
+        yield _without(
+            block,
+            f"{block.path!r} ({block.type}) stands between two sums without one of its own: "
+            f"{_input(block)} goes on through its softmax alone",
+        )
+
+
+def _unprojected(blocks: Blocks) -> Iterator[Finding]:
     """Blocks that keep the width, of a class that adds its input only where the width changes."""
-    flow = evidence.eval.flow
-    for region, other in unprojected(evidence):
-        module = evidence.modules[region.path]
-        yield RULE.at(
-            region.nodes[-1],
-            f"{module.type} adds a projection of its input where the width changes, in "
-            f"{other.path!r}, and nothing where it stays: "
-            f"{shape(flow.value(region.entry).shape)} goes through its layers alone",
-            module=region.path,
-            source=_place(module, region),
-            mends=(Mend("add the input itself where no projection is needed"),),
+    for block, other in unprojected(blocks):
+        yield _without(
+            block,
+            f"{block.type} adds a projection of its input where the width changes, in "
+            f"{other.path!r}, and nothing where it stays: {_input(block)} goes through its layers "
+            "alone",
+            "add the input itself where no projection is needed",
         )
 
 
@@ -155,24 +125,59 @@ def _peeled(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _between(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
-    """Attention between two residual sums of one forward, where its like has a shortcut."""
-    for region in between_sums(evidence, known):
-        module = evidence.modules[region.path]
-        entry = evidence.eval.flow.value(region.entry).shape
-        yield RULE.at(
-            region.nodes[-1],
-            f"{region.path!r} ({module.type}) stands between two sums without one of its own: "
-            f"{shape(entry)} goes on through its softmax alone",
-            module=region.path,
-            source=_place(module, region),
-            mends=_ADD,
+def _named(blocks: Blocks) -> Iterator[Finding]:
+    """Classes called residual blocks without any join."""
+    for block in unlike_their_class(blocks):
+        yield _without(
+            block,
+            f"{block.type} joins nothing: its input {_input(block)} goes through its layers alone",
         )
 
 
-def _halves(evidence: Evidence) -> Iterator[Finding]:
+def _saved(blocks: Blocks) -> Iterator[Finding]:
+    """Values saved under a shortcut's name that nobody reads."""
+    for value in forgotten(blocks):
+        word, needs = value.word, value.needs
+        why = "never read" if not needs else f"read only where {needs} is there, and it is not"
+        other = ", or join it where another value is joined" * bool(value.block.joins)
+        yield RULE.at(
+            None,
+            f"{word!r} is saved in {value.source.function} and {why}: the shortcut is not added",
+            module=value.block.path,
+            source=value.source,
+            mends=(
+                Mend(f"add {word} to the block's result" + " in any case" * bool(needs) + other),
+            ),
+        )
+
+
+def _undropped(blocks: Blocks) -> Iterator[Finding]:
+    """Blocks that add nothing, whose stochastic depth waits for a branch to drop."""
+    for block, drop in waiting(blocks):
+        yield _without(
+            block,
+            f"{block.type} keeps the shape {_input(block)} and adds its input nowhere, and "
+            f"{drop.path!r} ({drop.type} of {chance(drop.module):g}), built for its branch, never "
+            "runs",
+            "add the input, `x + drop_path(f(x))`: a flag for it may be off",
+            block.module.source,
+        )
+
+
+def _by_hand(blocks: Blocks) -> Iterator[Finding]:
+    """Blocks that add in their forward, of which others call the layers alone."""
+    for block, region in unadded(blocks):
+        yield RULE.at(
+            region.nodes[-1],
+            f"{block.type}.forward adds a shortcut and is not called: the layers of {block.path!r} "
+            "are, one by one, and nothing is added to their result",
+            module=block.path,
+            mends=(Mend("call the block itself, or add its input to the result"),),
+        )
+
+
+def _halves(run: Pass) -> Iterator[Finding]:
     """Second halves of a block that multiply, or do not join, where the first half adds."""
-    run = evidence.eval
     for half in multiplied(run):
         yield RULE.at(
             half.node,
@@ -191,121 +196,32 @@ def _halves(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _joins_itself(region: Region, run: Pass) -> bool:
-    """Whether the module holds a sum, so that its caller need not add."""
-    return any(s.live and below(run.graph.nodes[s.join].module, region.path) for s in run.skips)
-
-
-def _change(run: Pass, region: Region) -> tuple[Fraction, ...]:
-    """By how much the region changes each axis: blocks of other strides are no siblings."""
-    before, after = (run.flow.value(v).shape for v in (region.entry, region.exit))
-    return tuple(Fraction(b, max(a, 1)) for a, b in zip(before, after, strict=False))
-
-
-def _holds(region: Region, run: Pass) -> bool:
-    """Whether a sum of the module itself bridges its layers behind a resize of its input."""
-    sizes = [run.flow.value(v).shape for v in (region.entry, region.exit)]
-    return sizes[0] != sizes[1] and any(
-        s.live and s.merge == "add" and run.graph.nodes[s.join].module == region.path
-        for s in run.skips
-    )
-
-
-def _place(module: Module, region: Region) -> Source | None:
-    return region.nodes[-1].source or module.source
-
-
-def _named(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
-    """Classes called residual blocks without any join."""
-    run = evidence.eval
-    for path, region in known.items():
-        module = evidence.modules.get(path)
-        if module is None or not says_residual(module.type) or region.layers < 2:
-            continue
-        if any(value is False and promises(flag) for flag, value in module.attributes):
-            continue  # its configuration says so: `has_skip=False`
-        if not keeps_shape(region, run) or bridged(region, run):
-            continue
-        if any(
-            name(n) in ADDS | CONCATS | PRODUCTS and len(set(n.inputs)) > 1 for n in region.nodes
-        ):
-            continue
-        yield RULE.at(
-            region.nodes[-1],
-            f"{module.type} joins nothing: its input {shape(run.flow.value(region.entry).shape)} "
-            "goes through its layers alone",
-            module=path,
-            source=_place(module, region),
-            mends=_ADD,
-        )
-
-
-def _saved(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
-    """Values saved under a shortcut's name that nobody reads."""
-    run = evidence.eval
-    joined = {run.graph.nodes[s.join].module for s in run.skips if s.live}
-    for body, word, line, needs in forgotten(evidence, known):
-        other = ", or join it where another value is joined" * (body.module in joined)
-        why = "never read" if not needs else f"read only where {needs} is there, and it is not"
-        yield RULE.at(
-            None,
-            f"{word!r} is saved in {body.type}.forward and {why}: the shortcut is not added",
-            module=body.module,
-            source=Source(body.file, line, f"{body.type}.forward"),
-            mends=(
-                Mend(f"add {word} to the block's result" + " in any case" * bool(needs) + other),
-            ),
-        )
-
-
-def _undropped(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
-    """Blocks that add nothing, whose stochastic depth waits for a branch to drop."""
-    for region, drop in waiting(evidence, known):
-        module = evidence.modules[region.path]
-        yield RULE.at(
-            region.nodes[-1],
-            f"{module.type} keeps the shape {shape(evidence.eval.flow.value(region.entry).shape)} "
-            f"and adds its input nowhere, and {drop.path!r} ({drop.type} of {chance(drop):g}), "
-            "built for its branch, never runs",
-            module=region.path,
-            source=module.source or _place(module, region),
-            mends=(Mend("add the input, `x + drop_path(f(x))`: a flag for it may be off"),),
-        )
-
-
-def _by_hand(evidence: Evidence) -> Iterator[Finding]:
-    """Blocks that add in their forward, of which others call the layers alone."""
-    for block in unadded(evidence):
-        yield RULE.at(
-            block.nodes[-1],
-            f"{evidence.modules[block.path].type}.forward adds a shortcut and is not called: the "
-            f"layers of {block.path!r} are, one by one, and nothing is added to their result",
-            module=block.path,
-            mends=(Mend("call the block itself, or add its input to the result"),),
-        )
-
-
-def _flags(evidence: Evidence, known: dict[str, Region]) -> Iterator[Finding]:
+def _flags(blocks: Blocks) -> Iterator[Finding]:
     """Flags that are set above and off in every block below, and flags that a block ignores."""
-    run = evidence.eval
-    for module, flag, off in passed_over(run):
+    for block, flag, off in passed_over(blocks):
         more = f" and {len(off) - 1} more" if len(off) > 1 else ""
         yield RULE.at(
             None,
-            f"{flag} is True in {module.type} and off in {off[0].type} {off[0].path!r}{more}: no "
+            f"{flag} is True in {block.type} and off in {off[0].type} {off[0].path!r}{more}: no "
             "block has a shortcut",
-            module=module.path,
-            source=module.source,
+            module=block.path,
+            source=block.module.source,
             mends=(Mend(f"pass {flag} on to the blocks"),),
         )
-    for module, flag in ignored(run):
-        region = known.get(module.path)
-        if region and region.layers and keeps_shape(region, run) and not bridged(region, run):
-            yield RULE.at(
-                region.nodes[-1],
-                f"{flag} is True in {module.type}, and its input "
-                f"{shape(run.flow.value(region.entry).shape)} goes through its layers alone",
-                module=module.path,
-                source=_place(module, region),
-                mends=_ADD,
-            )
+    for block, flag in ignored(blocks):
+        yield _without(
+            block,
+            f"{flag} is True in {block.type}, and its input {_input(block)} goes through its "
+            "layers alone",
+        )
+
+
+def _without(block: Block, message: str, mend: str = _ADD, source: Source | None = None) -> Finding:
+    """A finding at the last operation of a block that lacks a shortcut."""
+    last = block.region.nodes[-1] if block.region else None
+    place = source or (last.source if last else None) or block.module.source
+    return RULE.at(last, message, module=block.path, source=place, mends=(Mend(mend),))
+
+
+def _input(block: Block) -> str:
+    return shape(block.ends[0])

@@ -37,10 +37,10 @@ from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.flow import Flow
 from torchskip.lint.ops import ACTIVATIONS, ADDS, FORMS, PRODUCTS, is_layer, is_norm, name
+from torchskip.lint.promises.twins import stand_ins
 from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
 from torchskip.lint.siamese import another_input, side_by_side
-from torchskip.lint.twins import stand_ins
 from torchskip.lint.words import listed, times
 
 RULE = Rule("TS203", "shared-module", "warning", __doc__)
@@ -92,15 +92,18 @@ def _handed_down(evidence: Evidence, names: tuple[str, ...]) -> bool:
 
 def _stand_ins(evidence: Evidence) -> Iterator[Finding]:
     """Modules that run twice while a twin of theirs, beside them, never runs."""
-    for path, other in stand_ins(evidence).items():
-        module = evidence.modules[other]
-        again = [n for n in evidence.eval.graph.nodes if n.module == other and n.call]
+    for path, other in stand_ins(evidence.blocks).items():
+        again = [n for n in evidence.eval.graph.nodes if n.module == other.path and n.call]
+        same = evidence.modules[path].type == other.type
+        alike = "of its kind and size" if same else "which takes and gives the same channels"
         yield RULE.at(
             None,
-            f"{other!r} ({module.type}) runs {times(module.calls)} and {path!r}, "
-            f"{_alike(evidence, path, other)}, never: two places share one module",
-            module=other,
-            source=again[0].source if again and module.leaf else _caller(evidence, other),
+            f"{other.path!r} ({other.type}) runs {times(other.module.calls)} and {path!r}, "
+            f"{alike}, never: two places share one module",
+            module=other.path,
+            source=again[0].source
+            if again and other.module.leaf
+            else _caller(evidence, other.path),
             mends=(Mend(f"call {path!r} where it belongs"),),
         )
 
@@ -112,11 +115,6 @@ def _caller(evidence: Evidence, path: str) -> Source | None:
         if (module := evidence.modules.get(path)) and module.calls:
             return module.source
     return None
-
-
-def _alike(evidence: Evidence, path: str, other: str) -> str:
-    same = evidence.modules[path].type == evidence.modules[other].type
-    return "of its kind and size" if same else "which takes and gives the same channels"
 
 
 def _lines(evidence: Evidence, reported: set[str]) -> Iterator[Finding]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torchskip.graph import Node, SkipPath
 from torchskip.lint.attention import questions
-from torchskip.lint.evidence import Pass
 from torchskip.lint.ops import FORMS, is_layer, is_norm, name
+from torchskip.lint.passes import Pass
 from torchskip.lint.regions import keeps_shape
 
 __all__ = ["Half", "multiplied", "unjoined"]
