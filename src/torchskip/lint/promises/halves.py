@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from torchskip.graph import Node, SkipPath
 from torchskip.lint.attention import questions
+from torchskip.lint.flow import Flow
 from torchskip.lint.ops import FORMS, is_layer, is_norm, name
 from torchskip.lint.passes import Pass
 from torchskip.lint.regions import keeps_shape
+from torchskip.lint.rounds import weights
 
-__all__ = ["Half", "multiplied", "unjoined"]
+__all__ = ["Half", "multiplied", "restarted", "unjoined"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,34 @@ def unjoined(run: Pass) -> Iterator[Half]:
         width = flow.value(stream).shape[-1]
         if attends and len(layers) > 1 and flow.value(layers[0].outputs[0]).shape[-1] > width:
             yield Half(way[-1][0], stream, _last(way))
+
+
+def restarted(run: Pass) -> Iterator[tuple[Node, int]]:
+    """Sums of second halves that add to the block's input again, with the first half's sum."""
+    flow, graph = run.flow, run.graph
+    before: dict[tuple[int, str, int], SkipPath] = {}
+    for skip in run.skips:
+        if skip.kind != "identity" or skip.merge != "add" or not skip.live:
+            continue
+        join = graph.nodes[skip.join]
+        first = before.get((skip.split, join.module, join.call))
+        before[skip.split, join.module, join.call] = skip
+        if first is None:
+            continue
+        total = graph.nodes[first.join].outputs[0]
+        enters = any(is_norm(n) and n.index < first.join for n in flow.reads(skip.split))
+        leaves = _normed(flow, join.outputs[0])
+        if not _normed(flow, total) or not (enters or leaves):
+            continue
+        alone = len(skip.arms) == 2  # a third arm may be the first branch's result
+        same = weights(flow, skip.split, total) & weights(flow, total, join.outputs[0])
+        if alone and not same and flow.depends(join.outputs[0], total):
+            yield join, total
+
+
+def _normed(flow: Flow, total: int) -> bool:
+    """Whether a normalisation is all that reads a sum."""
+    return bool(flow.readers[total]) and all(map(is_norm, flow.reads(total)))
 
 
 def _sums(run: Pass) -> Iterator[tuple[SkipPath, Node]]:

@@ -35,7 +35,6 @@ MarcoForte/FBA_Matting#42 (a concatenation); asdf2kr/BAM-CBAM-pytorch#1 (a gate)
 
 from __future__ import annotations
 
-from collections import Counter, deque
 from collections.abc import Iterator, Sized
 
 from torchskip.graph import Node
@@ -45,11 +44,11 @@ from torchskip.lint.flow import Flow
 from torchskip.lint.ops import ADDS, CONCATS, name
 from torchskip.lint.repeats import computed, form, repeated
 from torchskip.lint.rule import Rule
-from torchskip.lint.scaled import factor, offset, parts, shares, stacked
+from torchskip.lint.scaled import factor, offset, parts, shares
+from torchskip.lint.terms import operands, terms, terms_of
 from torchskip.lint.words import shape, times
 
 RULE = Rule("TS106", "added-twice", "error", __doc__)
-_MOST = 64  # sums looked through: blocks of a stream that could hold one shortcut twice
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -59,7 +58,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         for node in run.graph.nodes:
             if _overwritten(evidence, run, node):
                 continue
-            if _terms_of(run.flow, node):
+            if terms_of(run.flow, node):
                 yield from _judge(run, node, seen)
             elif name(node) in CONCATS:
                 yield from _doubled(run, node)
@@ -70,14 +69,14 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
     flow = run.flow
-    terms, sums = _terms(flow, node)
-    value, count = terms.most_common(1)[0]
+    found, sums = terms(flow, node)
+    value, count = found.most_common(1)[0]
     # A doubled sum holds the doubling of its part: report where it first occurs.
     if count < 2 or not seen.isdisjoint(sums):
         return
     seen.add(node.index)
     size = shape(flow.value(value).shape)
-    direct = _terms_of(flow, node)
+    direct = terms_of(flow, node)
     if len({form(flow, v) for v in direct}) == 1:
         yield RULE.at(
             node,
@@ -86,10 +85,10 @@ def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
             mends=(Mend("add the value saved before the branch, or write `2 * x`"),),
         )
         return
-    bare = any(form(flow, v) in _operands(flow, w) for v in direct for w in direct)
+    bare = any(form(flow, v) in operands(flow, w) for v in direct for w in direct)
     if not bare and _averaged(flow, node):
         return
-    holders = [flow.producer(form(flow, v)) for v in direct if value in _operands(flow, v)]
+    holders = [flow.producer(form(flow, v)) for v in direct if value in operands(flow, v)]
     wrong = bare and any(n and (n.module, n.call) == (node.module, node.call) for n in holders)
     if not wrong and any(_read_beside(flow, node, v) for v in direct if form(flow, v) != value):
         return
@@ -126,8 +125,8 @@ def _overwritten(evidence: Evidence, run: Pass, node: Node) -> bool:
 
 def _values(flow: Flow, node: Node) -> set[int]:
     """What a sum or a concatenation joins, each value once."""
-    operands = node.inputs if name(node) in CONCATS else _terms_of(flow, node)
-    return {form(flow, v) for v in operands}
+    joined = node.inputs if name(node) in CONCATS else terms_of(flow, node)
+    return {form(flow, v) for v in joined}
 
 
 def _read_beside(flow: Flow, node: Node, value: int) -> bool:
@@ -149,7 +148,7 @@ def _averaged(flow: Flow, node: Node) -> bool:
         node = readers[0]
         if factor(node) is not None:
             return True
-        if not _terms_of(flow, node):
+        if not terms_of(flow, node):
             return False
     return False
 
@@ -161,7 +160,7 @@ def _in_part(run: Pass, node: Node) -> Iterator[Finding]:
     """
     flow = run.flow
     for whole, part, share in parts(flow, node):
-        if share > 0 and form(flow, whole) in _operands(flow, part):
+        if share > 0 and form(flow, whole) in operands(flow, part):
             yield RULE.at(
                 node,
                 f"the same shortcut {shape(flow.value(whole).shape)} is added twice: {share:g} of "
@@ -176,7 +175,7 @@ def _in_part(run: Pass, node: Node) -> Iterator[Finding]:
 def _gated(run: Pass, node: Node) -> Iterator[Finding]:
     """A sum of a value and its product with a gate that holds a one: ``x + x * (1 + gate)``."""
     flow = run.flow
-    direct = _terms_of(flow, node)
+    direct = terms_of(flow, node)
     for whole, product in (direct, direct[::-1]) if len(direct) == 2 else ():
         maker = flow.producer(form(flow, product))
         factors = () if maker is None or name(maker) != "mul" else maker.inputs
@@ -204,7 +203,7 @@ def _scaled(run: Pass, node: Node) -> Iterator[Finding]:
     if len(found) < 2 or len(values) > 1 or min(numbers) <= 0 or set(numbers) == {1.0}:
         return
     value = values.pop()
-    apart = len({form(flow, v) for v in _terms_of(flow, node)}) != 1  # else it is added to itself
+    apart = len({form(flow, v) for v in terms_of(flow, node)}) != 1  # else it is added to itself
     if apart and computed(run, value):
         yield RULE.at(
             node,
@@ -258,42 +257,3 @@ def _beside(run: Pass, node: Node) -> Iterator[Finding]:
         severity="warning",
         mends=(Mend("concatenate the value that was meant in its place, or drop it there"),),
     )
-
-
-def _operands(flow: Flow, value: int) -> tuple[int, ...]:
-    maker = flow.producer(form(flow, value))
-    return tuple(form(flow, v) for v in _terms_of(flow, maker)) if maker else ()
-
-
-def _terms_of(flow: Flow, node: Node) -> tuple[int, ...]:
-    """What a plain sum adds up: two values of one shape, or those of a stack summed over its axis.
-
-    Empty for any other operation.
-    """
-    if not node.outputs:
-        return ()
-    if name(node) == "add" and len(node.inputs) == 2 and node.argument("alpha", 1) == 1:
-        return node.inputs
-    stack = stacked(flow, node) if name(node) == "sum" else None
-    return stack.inputs if stack else ()
-
-
-def _terms(flow: Flow, node: Node) -> tuple[Counter[int], set[int]]:
-    """What a sum adds up, through the nearest sums that feed it, and the indices of those sums.
-
-    A residual stream is one sum from the first block to the last: what lies `_MOST` sums back
-    is a term as it is.
-    """
-    terms: Counter[int] = Counter()
-    sums: set[int] = {node.index}
-    todo = deque(_terms_of(flow, node))
-    while todo:
-        value = form(flow, todo.popleft())
-        maker = flow.producer(value)
-        parts = _terms_of(flow, maker) if maker is not None and len(sums) <= _MOST else ()
-        if maker is not None and parts:
-            sums.add(maker.index)
-            todo.extend(parts)
-        else:
-            terms[value] += 1
-    return terms, sums

@@ -35,9 +35,9 @@ mosaicml/composer#372; huggingface/transformers#29140; pytorch/pytorch#26338 (`F
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import sqrt
 
 from torchskip.graph import Source
+from torchskip.lint.balance import unbalanced
 from torchskip.lint.coins import coins
 from torchskip.lint.drops import (
     Drop,
@@ -47,8 +47,6 @@ from torchskip.lint.drops import (
     carried,
     chance,
     drops,
-    factor,
-    factor_of,
     in_scope,
     is_branch,
     is_dropout,
@@ -163,26 +161,17 @@ def _uncarried(run: Pass, drop: Drop) -> bool:
 
 def _scale(evidence: Evidence, join: Join, drop: Drop, draws: Draws) -> Iterator[Finding]:
     """A mask of zeros and one other number whose mean is not the factor of evaluation."""
-    if not draws.varied or not draws.binary or draws.peak <= 0:
-        return
-    training = factor(evidence.train.flow, drop.end)
-    resting = factor_of(evidence.eval, join, join.values.index(drop.end))
-    if training is None or not resting:
-        return
-    kept = draws.peak * training / resting
-    keep = draws.mean / draws.peak
-    mean, spread = keep * kept, kept * sqrt(keep * (1 - keep) / draws.count)
-    unscaled = abs(kept - 1) < 1e-3
-    if not unscaled and (abs(mean - 1) < 0.15 or abs(mean - 1) < 5 * spread):
+    found = unbalanced(evidence, join, drop, draws)
+    if found is None:
         return
     why = (
         "is not divided by its keep probability"
-        if unscaled
-        else f"keeps {keep:.2f} of the samples and scales them by {kept:.2f}"
+        if found.unscaled
+        else f"keeps {found.keep:.2f} of the samples and scales them by {found.kept:.2f}"
     )
     yield RULE.at(
         drop.node,
-        f"the stochastic depth {why}: the branch is {mean:.2f}x as large in training as in "
+        f"the stochastic depth {why}: the branch is {found.mean:.2f}x as large in training as in "
         "evaluation",
         join=join.node.source,
         severity="warning",

@@ -34,17 +34,16 @@ jackyko1991/vnet-tensorflow#12; Ronneberger et al., *U-Net*, 2015, figure 1.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
 
-from torchskip.graph import Node, SkipPath
-from torchskip.lint.attention import questions
+from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
-from torchskip.lint.flow import Flow
 from torchskip.lint.levels import foreign_levels, queued_levels, repeated_levels
+from torchskip.lint.memories import memory_sums
 from torchskip.lint.ops import ADDS, is_layer, is_norm, name
+from torchskip.lint.promises.halves import restarted
 from torchskip.lint.regions import below, keeps_shape
-from torchskip.lint.rounds import anchored_rounds, weights
+from torchskip.lint.rounds import anchored_rounds
 from torchskip.lint.rule import Rule
 from torchskip.lint.vocabulary import projection, residual_projection, says_residual, shortcut
 from torchskip.lint.words import called, shape
@@ -132,43 +131,14 @@ def _own(node: Node, join: Node) -> str:
 
 def _memory(evidence: Evidence) -> Iterator[Finding]:
     """Sums of an attention's result and what it reads from, where another value asks."""
-    run = evidence.eval
-    flow = run.flow
-    found: list[tuple[str, Finding]] = []
-    shared: set[str] = set()  # blocks where one question goes to all windows: it has no stream
-    for skip in run.skips:
-        if skip.kind != "identity" or skip.merge != "add" or not skip.live:
-            continue
-        join = run.graph.nodes[skip.join]
-        between = flow.nodes_between(skip.split, join.outputs[0])
-        for node, query, key in questions(flow, between):
-            if flow.depends(query, skip.split) or not flow.depends(key, skip.split):
-                continue
-            if _spread(flow, query):
-                shared.add(join.module_type)
-            behind = flow.nodes_between(node.outputs[0], join.outputs[0])
-            if any(name(n) in ADDS and len(set(n.inputs)) > 1 for n in behind if n is not join):
-                continue  # the attention has a sum of its own
-            finding = RULE.at(
-                join,
-                f"the result of the attention {shape(flow.value(join.outputs[0]).shape)} is added "
-                "to the value that it reads from; the one that asks goes on through the softmax "
-                "alone",
-                mends=(Mend("add the queries' own stream: `x + attention(x, memory)`"),),
-            )
-            found.append((join.module_type, finding))
-            break
-    yield from (finding for kind, finding in found if kind not in shared)
-
-
-def _spread(flow: Flow, value: int) -> bool:
-    """Whether the value is repeated behind the last layer that made it."""
-    while (maker := flow.producer(value)) and len(maker.inputs) == 1 and not is_layer(maker):
-        before = flow.value(maker.inputs[0]).shape
-        if prod(before) < prod(flow.value(value).shape):
-            return True
-        value = maker.inputs[0]
-    return False
+    for join in memory_sums(evidence.eval):
+        total = shape(evidence.eval.flow.value(join.outputs[0]).shape)
+        yield RULE.at(
+            join,
+            f"the result of the attention {total} is added to the value that it reads from; the "
+            "one that asks goes on through the softmax alone",
+            mends=(Mend("add the queries' own stream: `x + attention(x, memory)`"),),
+        )
 
 
 def _inside(evidence: Evidence) -> Iterator[Finding]:
@@ -218,37 +188,15 @@ def _own_norm(evidence: Evidence) -> Iterator[Finding]:
 
 def _stale(evidence: Evidence) -> Iterator[Finding]:
     """Normalised halves of one block that both add to the block's input."""
-    run = evidence.eval
-    flow, graph = run.flow, run.graph
-    before: dict[tuple[int, str, int], list[SkipPath]] = {}
-    for skip in run.skips:
-        if skip.kind != "identity" or skip.merge != "add" or not skip.live:
-            continue
-        join = graph.nodes[skip.join]
-        earlier = before.setdefault((skip.split, join.module, join.call), [])
-        for first in earlier[-1:]:
-            total = graph.nodes[first.join].outputs[0]
-            enters = any(is_norm(n) and n.index < first.join for n in flow.reads(skip.split))
-            leaves = _normed(flow, join.outputs[0])
-            if not _normed(flow, total) or not (enters or leaves):
-                continue
-            alone = len(skip.arms) == 2  # a third arm may be the first branch's result
-            same = weights(flow, skip.split, total) & weights(flow, total, join.outputs[0])
-            if alone and not same and flow.depends(join.outputs[0], total):
-                yield RULE.at(
-                    join,
-                    f"the second sum adds to the block's input {shape(flow.value(total).shape)} "
-                    "again: the first sum is read by the second branch alone, and has no short "
-                    "way on",
-                    join=join.source,
-                    mends=(Mend("add to the first sum: `x = x + f(x); x = x + g(x)`"),),
-                )
-        earlier.append(skip)
-
-
-def _normed(flow: Flow, total: int) -> bool:
-    """Whether a normalisation is all that reads a sum."""
-    return bool(flow.readers[total]) and all(map(is_norm, flow.reads(total)))
+    for join, first in restarted(evidence.eval):
+        total = shape(evidence.eval.flow.value(first).shape)
+        yield RULE.at(
+            join,
+            f"the second sum adds to the block's input {total} again: the first sum is read by the "
+            "second branch alone, and has no short way on",
+            join=join.source,
+            mends=(Mend("add to the first sum: `x = x + f(x); x = x + g(x)`"),),
+        )
 
 
 def _anchored(evidence: Evidence) -> Iterator[Finding]:
