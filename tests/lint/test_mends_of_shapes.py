@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from net import Net, c2, seq
+from net import Net, c1, c2, seq
 from torch import nn
 
 from torchskip.lint.check import check
@@ -91,3 +91,65 @@ def test_features_are_projected():
     assert mends("TS101", net, (4, 5)) == ["project the shortcut: `nn.Linear(5, 3)`"]
     (first, *_) = mends("TS101", Net(lambda s, x: x + s.a(x), a=nn.Conv1d(4, 4, 3)), (2, 4, 9))
     assert "nn.Linear" not in first
+
+
+class Down(nn.Module):
+    """A U-Net whose list holds each feature before or after it is pooled."""
+
+    def __init__(self, late):
+        super().__init__()
+        self.enc = nn.ModuleList((c2(3, 4), c2(4, 8)))
+        self.low, self.dec = c2(8, 8), nn.ModuleList((c2(16, 4), c2(8, 4)))
+        self.late = late
+
+    def forward(self, x):
+        kept = []
+        for layer in self.enc:
+            x = layer(x)
+            if not self.late:
+                kept.append(x)
+            x = F.max_pool2d(x, 2)
+            if self.late:
+                kept.append(x)
+        x = self.low(x)
+        for layer in self.dec:
+            x = layer(torch.cat([F.interpolate(x, scale_factor=2), kept.pop()], 1))
+        return x
+
+
+def test_a_list_of_pooled_features_gets_the_feature_from_before_the_pool():
+    assert mends("TS101", Down(late=True), (2, 3, 16, 16))[0] == (
+        "join the feature of that size: convolution in 'enc.1' gives (2, 8, 8, 8)"
+    )
+    assert not check(Down(late=False), torch.zeros(2, 3, 16, 16), select=["TS101"]).findings
+
+
+# ---- TS101: axes that are permuted on the way
+
+
+def channels_last(scale):
+    def forward(s, x):
+        y = s.mlp(s.conv(x).permute(0, 2, 3, 1))
+        return (y if scale is None else y * s.scale).permute(0, 3, 1, 2) + x
+
+    net = Net(forward, conv=c2(4, 6), mlp=seq(nn.Linear(6, 12), nn.GELU(), nn.Linear(12, 6)))
+    net.scale = scale
+    return net
+
+
+def test_a_permuted_branch_parts_where_its_width_was_set():
+    for scale in (None, nn.Parameter(torch.ones(6))):
+        image = torch.zeros(2, 4, 8, 8)
+        (finding,) = check(channels_last(scale), image, select=["TS101"]).findings
+        assert "linear 'mlp.2': (2, 8, 8, 12) to (2, 8, 8, 6)" in (finding.message)
+        narrow = [] if scale is not None else ["build 'mlp.2' with 4 outputs, not 6"]
+        assert [m.text for m in finding.mends] == [
+            "project the shortcut: `nn.Conv2d(4, 6, 1)`",
+            *narrow,
+        ]
+
+
+def test_a_branch_that_ends_transposed_parts_at_its_own_axis():
+    net = Net(lambda s, x: x + s.b(s.a(x.mT)).mT, a=c1(9, 9), b=c1(9, 7))
+    (finding,) = check(net, torch.zeros(2, 4, 9), select=["TS101"]).findings
+    assert "the branch parts at step 3, convolution 'b': (2, 9, 4) to (2, 7, 4)" in finding.message

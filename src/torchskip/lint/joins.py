@@ -15,7 +15,7 @@ from torchskip.lint.finding import Step, Way
 from torchskip.lint.flow import Flow
 from torchskip.lint.ops import ADDS, CONCATS, FORMS, PRODUCTS, describe, name
 
-__all__ = ["Join", "join_of", "joins", "way"]
+__all__ = ["Join", "join_of", "joins", "steps_of", "way"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +59,12 @@ def way(flow: Flow, role: str, start: int, end: int, parts: int | None = None) -
             continue
         steps.append(Step(describe(node), node.module, sizes, node.source))
     return Way(role, graph.values[start].shape, tuple(steps), parts)
+
+
+def steps_of(flow: Flow, start: int, end: int) -> tuple[Node, ...]:
+    """The operations that are the steps of `way`."""
+    return tuple(
+        node
+        for node, _ in flow.longest(start, end)
+        if node.module_type != "Linear" or name(node) not in FORMS
+    )

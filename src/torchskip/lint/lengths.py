@@ -7,51 +7,59 @@ batches differ, and where the arms come from two inputs of the model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from torchskip.graph import Node
 from torchskip.lint.evidence import Pass
 from torchskip.lint.finding import Edit, Mend
 from torchskip.lint.mismatch import Mismatch
-from torchskip.lint.ops import is_layer, name
+from torchskip.lint.ops import SWAPS, is_layer, name
 
 __all__ = ["kept", "strides"]
 
-_SWAPS = frozenset({"permute", "transpose", "t"})
 
-
-def kept(run: Pass, found: Mismatch) -> Mend | None:
-    """How the branch keeps the length of the one axis that differs; None where `Skip` can help."""
+def kept(run: Pass, found: Mismatch) -> Iterator[Mend]:
+    """How the arms keep the length of the one axis that differs; nothing where `Skip` can help."""
     if 0 in found.axes:
-        return Mend("give both arms one batch: undo what folds an axis into it, on both or on none")
-    if len(found.axes) != 1:
-        return None
+        yield Mend("give both arms one batch: undo what folds an axis into it, on both or on none")
+    if len(found.axes) != 1 or 0 in found.axes:
+        return
     axis = found.axes[0]
     branch, shortcut = (run.flow.value(v).shape for v in (found.branch, found.shortcut))
     nodes = found.between(found.branch)
     layers = [n for n in nodes if is_layer(n)]
     flat = bool(layers) and all(n.module_type == "Linear" for n in layers)
-    swapped = any(name(n) in _SWAPS for n in nodes)
+    swapped = any(name(n) in SWAPS for n in nodes)
     if not swapped and not (flat and axis != len(branch) - 1):
-        return None
+        return
     last = layers[-1] if layers else None
     if last is not None and _width(last) == branch[axis]:
-        return Mend(f"build {last.module!r} with {shortcut[axis]} outputs, not {branch[axis]}")
+        rank = len(branch) - 2
+        if axis == 1 and 0 < rank < 4 and found.shortcut == found.split:
+            yield Mend(f"project the shortcut: `nn.Conv{rank}d({shortcut[1]}, {branch[1]}, 1)`")
+        if not _scaled(nodes[nodes.index(last) + 1 :], branch[axis]):
+            yield Mend(f"build {last.module!r} with {shortcut[axis]} outputs, not {branch[axis]}")
+        return
     for before, after in pairwise(nodes):
         wanted = _padding(before, after)
         if wanted is not None:
             left = wanted // 2
-            return Mend(
+            yield Mend(
                 f"pad by {wanted} in all in front of {after.module!r}, "
                 f"`F.pad(x, ({wanted - left}, {left}))`: then it keeps the length"
             )
+            return
     if branch[axis] < shortcut[axis]:
-        return Mend(
+        yield Mend(
             f"the branch leaves out {shortcut[axis] - branch[axis]} of {shortcut[axis]} along "
             f"axis {axis}: pad its input and cut its result back"
         )
-    return None
+
+
+def _scaled(nodes: Sequence[Node], width: int) -> bool:
+    """Whether weights of that width follow: a scale or a norm was built for it too."""
+    return any(width in c.shape for n in nodes for c in n.constants if c.names)
 
 
 def strides(run: Pass, found: Mismatch) -> Iterator[Mend]:

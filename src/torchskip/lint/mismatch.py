@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torchskip.graph import Node
 from torchskip.lint.evidence import Pass
 from torchskip.lint.finding import Way
 from torchskip.lint.flow import Flow
-from torchskip.lint.joins import Join, join_of, way
-from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, is_layer, name
+from torchskip.lint.joins import Join, join_of, steps_of, way
+from torchskip.lint.ops import ADDS, CONCATS, PRODUCTS, SWAPS, is_layer, name
+from torchskip.lint.sizes import order
 from torchskip.lint.words import shape
 
 __all__ = ["Mismatch", "mismatch"]
+
+Sizes = tuple[int, ...]
 
 
 class Mismatch:
@@ -65,32 +68,43 @@ class Mismatch:
         """One arm step by step."""
         other = self.branch if value == self.shortcut else self.shortcut
         steps = way(self.flow, self.roles[value], self.starts[value], value)
-        parts = self._parts(steps, self.flow.value(other).shape)
+        parts = self._parts(self._sizes(steps, value), self.flow.value(other).shape)
         return Way(steps.role, steps.start, steps.steps, parts)
 
-    def _parts(self, way_: Way, target: tuple[int, ...]) -> int | None:
+    def _parts(self, sizes: Sequence[Sizes | None], target: tuple[int, ...]) -> int | None:
         """Index of the first step from which on the arm differs from where it should arrive.
 
         Where channels alone differ it is the layer that set them: those before may be of any width.
         """
         parts = None
-        for index in reversed(range(len(way_.steps))):
-            here = way_.steps[index].shape
-            if parts is not None and self.axes == (1,) and here[1:2] != way_.end[1:2]:
+        end, wanted = sizes[-1], tuple(target[a] for a in self.axes)
+        for index in reversed(range(len(sizes) - 1)):
+            here = sizes[index + 1]
+            if parts is not None and self.axes == (1,) and here != end:
                 break
-            same = len(here) == len(target) and all(here[a] == target[a] for a in self.axes)
-            if same:
+            if here == wanted:
                 break
             parts = index
-        while parts is not None and parts + 1 < len(way_.steps) and not self._moves(way_, parts):
+        while parts is not None and parts + 2 < len(sizes) and sizes[parts] == sizes[parts + 1]:
             parts += 1
         return parts
 
-    def _moves(self, way_: Way, index: int) -> bool:
-        """Whether a step changes an axis in which the arms differ."""
-        before = way_.steps[index - 1].shape if index else way_.start
-        here = way_.steps[index].shape
-        return len(before) != len(here) or any(before[a] != here[a] for a in self.axes)
+    def _sizes(self, way_: Way, value: int) -> list[Sizes | None]:
+        """The sizes, at the start and at each step, of what become the axes that differ.
+
+        A permutation moves the axes. None where the rank is another.
+        """
+        shapes = [way_.start, *(step.shape for step in way_.steps)]
+        rank, axes = len(way_.end), list(self.axes)
+        nodes = steps_of(self.flow, self.starts[value], value)
+        found: list[Sizes | None] = []
+        for index in reversed(range(len(shapes))):
+            here = shapes[index]
+            found.append(tuple(here[a] for a in axes) if len(here) == rank else None)
+            if index and name(nodes[index - 1]) in SWAPS and len(here) == rank:
+                moved = order(nodes[index - 1], rank)
+                axes = [moved[a] for a in axes]
+        return found[::-1]
 
     @property
     def message(self) -> str:

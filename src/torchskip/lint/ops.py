@@ -16,6 +16,7 @@ __all__ = [
     "SIGNS",
     "SQUASHES",
     "STEPS",
+    "SWAPS",
     "describe",
     "is_layer",
     "is_norm",
@@ -78,6 +79,8 @@ FORMS = frozenset(
         "lift_fresh",
     ]
 )
+# They put a value's axes in another order.
+SWAPS = frozenset({"permute", "transpose", "t"})
 # Operations that autograd and the tracer add: no line of the user's asked for them.
 BACKSTAGE = frozenset({"detach", "clone", "alias", "_to_copy", "empty_like"})
 

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from torchskip.graph import Graph, Node
 from torchskip.lint.evidence import Pass
 from torchskip.lint.joins import joins
-from torchskip.lint.ops import CONCATS, FORMS, name
+from torchskip.lint.ops import CONCATS, FORMS, SWAPS, name
 from torchskip.lint.solve import layer_of
 from torchskip.skips.ops import role, words
 
-__all__ = ["all_meet", "shapes_at"]
+__all__ = ["all_meet", "order", "shapes_at"]
 
 Shape = tuple[int, ...]
 _VIEWS = frozenset({"view", "_unsafe_view", "reshape", "_reshape_alias"})
@@ -88,8 +88,8 @@ def _shape(
     new = [known[v] for v in node.inputs]
     if role(node) == "pool" or "conv" in kind:
         return _windows(node, old[0], new[0], after, fixed)
-    if kind in {"permute", "transpose"}:
-        return tuple(new[0][axis] for axis in _order(node, len(after)))
+    if kind in SWAPS:
+        return tuple(new[0][axis] for axis in order(node, len(after)))
     if kind in CONCATS and kind != "stack":
         return _joined(node, new)
     if kind in _VIEWS:
@@ -116,15 +116,18 @@ def _windows(node: Node, old: Shape, new: Shape, after: Shape, fixed: bool) -> S
     return (new[0], after[1], *(layer.size(n, axis) for axis, n in enumerate(new[2:])))
 
 
-def _order(node: Node, rank: int) -> list[int]:
-    order = list(range(rank))
+def order(node: Node, rank: int) -> list[int]:
+    """Which axis of what a permutation takes becomes each axis of its result."""
+    axes = list(range(rank))
     if name(node) == "permute":
         dims = node.argument("dims")
-        return [int(d) % rank for d in dims] if isinstance(dims, tuple) else order
+        return [int(d) % rank for d in dims] if isinstance(dims, tuple) else axes
     one, two = node.argument("dim0"), node.argument("dim1")
+    if name(node) == "t":
+        one, two = 0, rank - 1
     if isinstance(one, int) and isinstance(two, int):
-        order[one], order[two] = order[two], order[one]
-    return order
+        axes[one], axes[two] = axes[two], axes[one]
+    return axes
 
 
 def _joined(node: Node, new: list[Shape]) -> Shape | None:

@@ -94,9 +94,8 @@ def _mends(run: Pass, found: Mismatch) -> tuple[Mend, ...]:
         return (*resized, *mends[:2])
     if found.shortcut == found.split and _features(found):
         mends.append(Mend(f"project the shortcut: `nn.Linear({shortcut[-1]}, {branch[-1]})`"))
-    moved = kept(run, found)
-    if moved is not None:
-        return (*mends[:2], moved)
+    if moved := tuple(kept(run, found)):
+        return (*mends[:2], *moved)[:3]
     if rank >= 1 and found.axes and len(start) == len(branch):
         modules = _modules(run, found)
         auto = Wrap(modules, (("shortcut", "auto"),), start, branch) if modules else None
@@ -205,7 +204,9 @@ def _own_level(run: Pass, found: Mismatch) -> Iterator[Mend]:
     flow = run.flow
     target = flow.value(found.branch).shape
     steps, low = flow.longest(found.join.split, found.branch), _lowest(run, found)
-    if not low:
+    # A list that keeps what was pooled: the way only goes up from the feature that is joined.
+    pooled = found.concat and found.shortcut == found.split
+    if not low and not (pooled and prod(flow.value(found.shortcut).shape[2:]) < prod(target[2:])):
         return
     starts = [v for v in run.graph.inputs if flow.depends(found.join.split, v)]
     before = flow.longest(starts[0], found.join.split) if starts else ()
