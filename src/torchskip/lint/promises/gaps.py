@@ -7,18 +7,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 from torchskip.lint.promises.block import Block, Blocks
-from torchskip.lint.promises.twins import stand_ins
+from torchskip.lint.promises.twins import numbered, stand_ins
 
 __all__ = ["Gap", "gaps"]
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A part that never runs, and what tells: the rest of its list, a twin's part, a stand-in."""
+    """A part that never runs, and what tells.
+
+    The rest of its list, a twin's part, a stand-in, or the norm of its name with another number.
+    """
 
     part: Block
     like: Block
-    sign: Literal["list", "twin", "stand-in"]
+    sign: Literal["list", "twin", "stand-in", "number"]
     rest: tuple[int, int] = (0, 0)  # how many layers of the list run, and how many there are
 
 
@@ -45,6 +48,8 @@ def gaps(blocks: Blocks) -> Iterator[Gap]:
                     yield Gap(part, min(twins, key=lambda t: t.path), "twin")
                 elif part.path in instead:
                     yield Gap(part, instead[part.path], "stand-in")
+                elif other := numbered(block, part):
+                    yield Gap(part, other, "number")
 
 
 def _alike(blocks: Blocks, block: Block) -> list[Block]:

@@ -22,7 +22,8 @@ which is the post-normalisation wiring without its stability at the end, and usu
     return x + self.mlp(self.norm(x))
 
 A single block whose shortcut starts after normalisation *and* activation (He et al. 2016, first
-unit of a stage) and blocks that normalise after the addition are published and are not reported.
+unit of a stage), blocks that normalise after the addition, and a first block that alone of its like
+normalises the embedding (RWKV) are published and are not reported.
 
 ## References
 Howuhh/faster-trajectory-transformer#3; SHI-Labs/Compact-Transformers#25; allenai/OLMo pull
@@ -53,6 +54,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     run = evidence.eval
     norms = Norms(run)
     activated: dict[str, list[Finding]] = {}
+    plain: list[tuple[Node, Finding]] = []
     for skip in run.skips:
         if skip.kind != "identity" or skip.merge != "add" or not skip.live:
             continue
@@ -75,13 +77,26 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             mends=(Mend("normalise on the branch alone: `x + f(norm(x))`"),),
         )
         if behind == value:
-            yield finding
+            plain.append((join, finding))
         else:
             activated.setdefault(join.module_type, []).append(finding)
+    yield from (f for join, f in plain if not _embeds(run, join, [j.module for j, _ in plain]))
     # One unit of a stage may share its pre-activation; a stream of them has no identity.
     for findings in activated.values():
         if len(findings) > 1:
             yield from findings
+
+
+def _embeds(run: Pass, join: Node, hiding: list[str]) -> bool:
+    """Whether the first block of a stream, and none of its like, normalises what it is given.
+
+    It normalises the embedding, and the stream begins behind it: RWKV.
+    """
+    found = sorted({s.join for s in run.skips if s.live and s.merge == "add"})
+    joins = map(run.graph.nodes.__getitem__, found)
+    alike = list(dict.fromkeys(j.module for j in joins if j.module_type == join.module_type))
+    first = len(alike) > 1 and join.module == alike[0]
+    return first and hiding.count(join.module) == 1 and set(hiding).isdisjoint(alike[1:])
 
 
 def _called(norm: Node) -> str:

@@ -39,6 +39,7 @@ from torchskip.lint.flow import Flow
 from torchskip.lint.ops import ACTIVATIONS, ADDS, FORMS, PRODUCTS, is_layer, is_norm, name
 from torchskip.lint.promises.twins import stand_ins
 from torchskip.lint.regions import below
+from torchskip.lint.repeats import form
 from torchskip.lint.rule import Rule
 from torchskip.lint.siamese import another_input, side_by_side
 from torchskip.lint.words import listed, times
@@ -48,6 +49,7 @@ _CONTAINERS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
 _SHARED = re.compile(r"(?<![a-z])(shared?|tied)(?![a-z])", re.I)  # its names say it: TabNet
 _OWN = (Mend("make one module per place"),)
 _ONCE = (Mend("run it once and use that result"),)
+_DROPPED = (Mend("drop one of the two calls"),)
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -156,10 +158,12 @@ def _lines(evidence: Evidence, reported: set[str]) -> Iterator[Finding]:
                     break
                 if another_input(flow, before.inputs[0], after.inputs[0]):
                     continue
-                text = (
-                    f"{path!r} runs on its own result from another line "
-                    f"({times(len(ordered))} in all): two levels share one layer"
-                )
+                text = f"{path!r} runs on its own result from another line "
+                if is_norm(after) and form(flow, after.inputs[0]) in before.outputs:
+                    text += "with nothing between: what is normalised is normalised again"
+                    mends = _DROPPED
+                else:
+                    text += f"({times(len(ordered))} in all): two levels share one layer"
             else:
                 continue
             yield RULE.at(after, text, mends=mends)

@@ -58,7 +58,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         apart = evidence.at(evidence.apart)
         if apart.graph.failure is None:  # what takes these takes all of them,
             # but for a padding of one axis by the other's number: both are odd.
-            sizes = [evidence.neighbours[-1]] if _pads(apart) else []
+            sizes = [evidence.neighbours[-1]] if _pads(evidence.eval, apart) else []
     for shapes in sizes:
         found = mismatch(evidence.at(shapes))
         # Inputs of the model whose sizes belong together are not made odd one by one.
@@ -66,7 +66,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             continue
         node = found.join.node
         adapts = any(
-            _adapts(evidence.eval.flow, n) for v in found.join.values for n in found.between(v)
+            _adapts(evidence.eval.flow, n) for v in found.join.values for n in _way(found, v)
         )
         given = ", ".join(shape(s) for s in shapes)
         yield RULE.at(
@@ -125,6 +125,9 @@ def _resizes(evidence: Evidence) -> bool:
     """Whether anything but a crop of equals can round: a stride, a pooling, a resize."""
     flow = evidence.eval.flow
     for node in evidence.eval.graph.nodes:
+        step = node.argument("step", 1) if name(node) == "slice" else 1
+        if isinstance(step, int) and step > 1:
+            return True
         if node.inputs and node.outputs and (is_layer(node) or role(node) in {"pool", "resize"}):
             before, after = flow.value(node.inputs[0]).shape, flow.value(node.outputs[0]).shape
             if len(before) == len(after) > 2 and before[2:] != after[2:]:
@@ -132,20 +135,24 @@ def _resizes(evidence: Evidence) -> bool:
     return False
 
 
-def _pads(run: Pass) -> bool:
-    """Whether an arm is padded by several axes' numbers."""
-    ways = (
-        run.flow.nodes_between(skip.split, arm.values[-1])
-        for skip in run.skips
-        for arm in skip.arms
+def _pads(run: Pass, other: Pass) -> bool:
+    """Whether the other size is padded by several axes' numbers, and not as the first one is."""
+    before = {(n.source, _amounts(n)) for n in run.graph.nodes if name(n) in _PADS}
+    return any(
+        name(n) in _PADS and len(_amounts(n)) > 2 and (n.source, _amounts(n)) not in before
+        for n in other.graph.nodes
     )
-    return any(name(n) in _PADS and len(_amounts(n)) > 2 for way in ways for n in way)
+
+
+def _way(found: Mismatch, value: int) -> tuple[Node, ...]:
+    """The operations of an arm, and the one that made what the arms part from."""
+    maker = None if found.split is None else found.flow.producer(found.split)
+    return (*found.between(value), *((maker,) if maker else ()))
 
 
 def _axes(found: Mismatch) -> tuple[Mend, ...]:
     """What is said of a padding of more than one axis, where more than one differs."""
-    maker = None if found.split is None else found.flow.producer(found.split)
-    way = (*found.between(found.branch), *((maker,) if maker else ()))
+    way = _way(found, found.branch)
     padded = any(name(n) in _PADS and len(_amounts(n)) > 2 for n in way)
     if not padded or sum(axis >= 1 for axis in found.axes) < 2:
         return ()
@@ -191,19 +198,20 @@ def _doubled(evidence: Evidence) -> Iterator[Shapes]:
 
 
 def _adapts(flow: Flow, node: Node) -> bool:
-    """Whether the same line pads or crops by nothing in the pass that fits.
+    """Whether the same line pads or crops by nothing in the pass that fits, or does not run there.
 
     Such a line is there for other sizes: the code means to take them.
     """
     if name(node) not in _ADAPTIONS or node.source is None:
         return False
+    same = [n for n in flow.graph.nodes if n.source == node.source and name(n) in _ADAPTIONS]
+    if not same:
+        return name(node) in _PADS
     return any(
-        n.source == node.source
-        and name(n) in _ADAPTIONS
-        and n.outputs
+        n.outputs
         and flow.value(n.inputs[0]).shape == flow.value(n.outputs[0]).shape
         and (name(n) != "slice" or _of_space(flow, n))
-        for n in flow.graph.nodes
+        for n in same
     )
 
 

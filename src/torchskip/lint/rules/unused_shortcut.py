@@ -5,10 +5,11 @@ Reports layers with parameters that never run, in evaluation or training, inside
 does run, where they could be the block's shortcut: they take the block's channels and give the
 channels of its result (or the channels of both arms of its sum, and give the sum's), or are named
 a shortcut. It is a warning where nothing but the neighbours tell: the other layers of the list
-run, or the layer of that name in an equal block does, or the joins beside a list of pointwise
-layers take arms of their channels as they are; and where the weights are the block's own
-parameters. A block whose layers are called from outside, without its forward, counts too. A gate
-that was built for the branch and never runs (squeeze-and-excitation) is a warning.
+run, or the layer of that name in an equal block does, or a normalisation of that name but for its
+number, or the joins beside a list of pointwise layers take arms of their channels as they are; and
+where the weights are the block's own parameters. A block whose layers are called from outside,
+without its forward, counts too. A gate that was built for the branch and never runs
+(squeeze-and-excitation) is a warning.
 
 ## Why is this bad
 Either the shortcut was forgotten in `forward`, and the block has none, or it was built although
@@ -121,6 +122,7 @@ def _gap(gap: Gap) -> Finding:
         "list": f"{gap.rest[0]} of the {gap.rest[1]} layers of {like.path!r} run",
         "twin": f"the {part.word!r} of {like.path!r} does",
         "stand-in": f"{like.path!r} runs in its place",
+        "number": f"{like.path!r} beside it does",
     }[gap.sign]
     return _of(
         part,
