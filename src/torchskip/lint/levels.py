@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from math import prod
 
@@ -11,7 +12,7 @@ from torchskip.lint.evidence import Pass
 from torchskip.lint.ops import is_layer, name
 from torchskip.skips.ops import role
 
-__all__ = ["Level", "foreign_levels", "queued_levels", "repeated_levels"]
+__all__ = ["Level", "crossed_levels", "foreign_levels", "queued_levels", "repeated_levels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +30,15 @@ def foreign_levels(run: Pass) -> tuple[Level, ...]:
     where the feature is read at its own level as well.
     """
     found: list[Level] = []
-    for skip in _decoders(run):
+    for skip in (*_decoders(run), *_laterals(run)):
         way = run.flow.nodes_between(skip.split, _arm(skip, "shortcut").values[-1])
-        if _size(run, skip.split) != _joined(run, skip) and not any(map(is_layer, way)):
+        if _size(run, skip.split) != _joined(run, skip) and not any(map(_mixes, way)):
             own = _own(run, skip, _joined(run, skip))
             found += [] if own is None else [Level(skip, own)]
     sizes = {_joined(run, level.skip) for level in found}
     readers: dict[int, set[int]] = {}
     for skip in run.skips:
-        if skip.live and skip.kind in {"long", "concat", "dense"}:
+        if skip.live and skip.kind in {"long", "concat", "dense", "projection"}:
             readers.setdefault(skip.split, set()).add(skip.join)
     return tuple(f for f in found if len(sizes) > 1 or len(readers[f.skip.split]) > 1)
 
@@ -45,7 +46,7 @@ def foreign_levels(run: Pass) -> tuple[Level, ...]:
 def repeated_levels(run: Pass) -> tuple[Level, ...]:
     """Joins that read the level of the join before, behind an upsampling that enlarges nothing.
 
-    `own` is the encoder's next finer level, which no join reads.
+    `own` is a level of the encoder which no join reads, the next finer one if it is that.
     """
     found: list[Level] = []
     last: dict[int, SkipPath] = {}
@@ -58,10 +59,39 @@ def repeated_levels(run: Pass) -> tuple[Level, ...]:
             _resizes(node) and _size(run, node.inputs[0]) == _size(run, node.outputs[0])
             for node in run.flow.nodes_between(total, _arm(skip, "branch").values[-1])
         )
-        finer = [v for v in _encoder(run, skip) if _size(run, v) > _size(run, skip.split)]
-        own = _own(run, skip, _size(run, finer[-1])) if idle and finer else None
+        here = _size(run, skip.split)
+        levels = dict.fromkeys(map(partial(_size, run), _layered(run, skip))) if idle else {}
+        finer = [size for size in reversed(levels) if size > here]
+        coarser = [size for size in levels if size < here][:-1]  # the last is where it turns
+        unread = (_own(run, skip, size) for size in (*finer, *coarser))
+        own = next((v for v in unread if v is not None), None)
         found += [] if own is None else [Level(skip, own)]
     return tuple(found)
+
+
+def crossed_levels(run: Pass) -> tuple[SkipPath, ...]:
+    """Two joins in the wrong order: the map grows past a level, and shrinks again to meet it.
+
+    Only where each level is read once, and it is a resize that shrinks the map.
+    """
+    skips = sorted(_decoders(run), key=lambda skip: skip.join)
+    if len({skip.split for skip in skips}) < len(skips):
+        return ()
+    for before, after in pairwise(skips):
+        total = run.graph.nodes[before.join].outputs[0]
+        coarse, fine = _size(run, after.split), _size(run, before.split)
+        crossed = before.split < after.split and prod(coarse) < prod(fine)
+        kept = _joined(run, before) == fine and _joined(run, after) == coarse
+        if (
+            crossed
+            and kept
+            and any(
+                _resizes(n) and prod(_size(run, n.outputs[0])) < prod(_size(run, n.inputs[0]))
+                for n in run.flow.nodes_between(total, _arm(after, "branch").values[-1])
+            )
+        ):
+            return before, after
+    return ()
 
 
 def queued_levels(run: Pass) -> tuple[SkipPath, ...]:
@@ -81,6 +111,25 @@ def _decoders(run: Pass) -> list[SkipPath]:
     return [s for s in run.skips if s.live and s.kind == "long" and s.merge in {"add", "cat"}]
 
 
+def _laterals(run: Pass) -> list[SkipPath]:
+    """Sums of a decoder's map and an encoder's feature that is projected and enlarged to it."""
+    return [
+        s
+        for s in run.skips
+        if s.live
+        and (s.kind, s.merge, len(s.arms)) == ("projection", "add", 2)
+        and all(_enlarges(run, s.split, arm) for arm in s.arms)
+    ]
+
+
+def _enlarges(run: Pass, split: int, arm: Arm) -> bool:
+    """Whether a resize on the arm enlarges its map."""
+    return any(
+        _resizes(n) and prod(_size(run, n.outputs[0])) > prod(_size(run, n.inputs[0]))
+        for n in run.flow.nodes_between(split, arm.values[-1])
+    )
+
+
 def _arm(skip: SkipPath, role: str) -> Arm:
     return next(arm for arm in skip.arms if arm.role == role)
 
@@ -91,6 +140,12 @@ def _size(run: Pass, value: int) -> tuple[int, ...]:
 
 def _joined(run: Pass, skip: SkipPath) -> tuple[int, ...]:
     return _size(run, run.graph.nodes[skip.join].outputs[0])
+
+
+def _mixes(node: Node) -> bool:
+    """Whether a layer on the way looks at more than one pixel: a lateral convolution does not."""
+    weights = [c.shape for c in node.constants if len(c.shape) > 2]
+    return is_layer(node) and not (weights and set(weights[0][2:]) == {1})
 
 
 def _resizes(node: Node) -> bool:
@@ -104,6 +159,18 @@ def _encoder(run: Pass, skip: SkipPath) -> list[int]:
     low = min(_arm(skip, "branch").values, key=lambda v: prod(_size(run, v)))
     starts = [v for v in run.graph.inputs if run.flow.depends(low, v)]
     return [value for _, value in run.flow.longest(starts[0], low)] if starts else []
+
+
+def _layered(run: Pass, skip: SkipPath) -> list[int]:
+    """The encoder's values from the first one on that a layer made."""
+    values = _encoder(run, skip)
+    made = [_made(run, v) for v in values]
+    return values[made.index(True) :] if any(made) else []
+
+
+def _made(run: Pass, value: int) -> bool:
+    maker = run.flow.producer(value)
+    return maker is not None and is_layer(maker)
 
 
 def _own(run: Pass, skip: SkipPath, size: tuple[int, ...]) -> int | None:

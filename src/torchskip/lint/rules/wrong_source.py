@@ -38,7 +38,7 @@ from collections.abc import Iterator
 from torchskip.graph import Node
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
-from torchskip.lint.levels import foreign_levels, queued_levels, repeated_levels
+from torchskip.lint.levels import crossed_levels, foreign_levels, queued_levels, repeated_levels
 from torchskip.lint.memories import memory_sums
 from torchskip.lint.ops import ADDS, is_layer, is_norm, name
 from torchskip.lint.promises.halves import restarted
@@ -60,6 +60,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         yield from _memory(evidence)
         yield from _levels(evidence)
         yield from _queue(evidence)
+        yield from _crossed(evidence)
         yield from _stale(evidence)
         yield from _inside(evidence)
         yield from _own_norm(evidence)
@@ -222,6 +223,20 @@ def _queue(evidence: Evidence) -> Iterator[Finding]:
             f"the decoder meets the encoder's features in the order they were made, {first} first "
             f"and {last} last: its map grows at once and shrinks again",
             mends=(Mend("take the last feature first: `skips.pop()` or `reversed(skips)`"),),
+        )
+
+
+def _crossed(evidence: Evidence) -> Iterator[Finding]:
+    """Two encoder features that a decoder meets in the wrong order."""
+    run = evidence.eval
+    crossed = crossed_levels(run)
+    if crossed:
+        first, last = (shape(run.flow.value(skip.split).shape) for skip in crossed)
+        yield RULE.at(
+            run.graph.nodes[crossed[0].join],
+            f"the decoder meets the encoder's {first} before its {last}: the map grows past that "
+            "level, and is resized to meet it",
+            mends=(Mend("meet the coarser feature first"),),
         )
 
 
