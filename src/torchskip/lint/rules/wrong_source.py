@@ -7,7 +7,8 @@ reads from instead of what asks,
 residual blocks whose shortcut starts behind their first layer, decoder levels that read an encoder
 feature of another level while the feature of their own level is read by no skip, encoder
 features that a decoder meets in the order they were made, normalised halves of a block that both
-add to the block's input, and loops whose every round adds to the value before the loop.
+add to the block's input, loops whose every round adds to the value before the loop or to one part
+of a split, and attention gates whose two inputs changed places.
 
 ## Why is this bad
 A projection that reads the branch's result adds a function of the branch to the branch: the
@@ -43,8 +44,9 @@ from torchskip.lint.memories import memory_sums
 from torchskip.lint.ops import ADDS, is_layer, is_norm, name
 from torchskip.lint.promises.halves import restarted
 from torchskip.lint.regions import below, keeps_shape
-from torchskip.lint.rounds import anchored_rounds
+from torchskip.lint.rounds import anchored_parts, anchored_rounds
 from torchskip.lint.rule import Rule
+from torchskip.lint.steered import steered
 from torchskip.lint.vocabulary import projection, residual_projection, says_residual, shortcut
 from torchskip.lint.words import called, shape
 
@@ -59,12 +61,12 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         yield from _last(evidence)
         yield from _memory(evidence)
         yield from _levels(evidence)
-        yield from _queue(evidence)
-        yield from _crossed(evidence)
+        yield from _order(evidence)
         yield from _stale(evidence)
         yield from _inside(evidence)
         yield from _own_norm(evidence)
         yield from _anchored(evidence)
+        yield from _steered(evidence)
 
 
 def _late(evidence: Evidence) -> Iterator[Finding]:
@@ -210,34 +212,50 @@ def _anchored(evidence: Evidence) -> Iterator[Finding]:
             "sum of a round goes through the next block and has no short way on",
             mends=(Mend("add to the previous sum: `x = x + block(x)`"),),
         )
+    for sums in anchored_parts(evidence.eval):
+        part = shape(evidence.eval.flow.value(sums[0].outputs[0]).shape)
+        yield RULE.at(
+            sums[1],
+            f"{len(sums)} parts of a split are added to the first one's {part}: no round sees the "
+            "result of the round before",
+            mends=(Mend("add the previous round's result: `y = layer(y + part)`"),),
+        )
 
 
-def _queue(evidence: Evidence) -> Iterator[Finding]:
-    """Encoder features that a decoder meets first in, first out."""
+def _steered(evidence: Evidence) -> Iterator[Finding]:
+    """Attention gates that multiply the map which is joined as it is, and not the other one."""
+    run = evidence.eval
+    for gate in steered(run):
+        held, lost = (shape(run.flow.value(v).shape) for v in (gate.twice, gate.lost))
+        yield RULE.at(
+            gate.join,
+            f"the concatenation holds {held} twice, as it is and gated, and the other input of "
+            f"the gate, {lost}, steers the gate alone: the two inputs of the gate are swapped",
+            mends=(Mend("gate the encoder's feature, and let the decoder's map steer"),),
+        )
+
+
+def _order(evidence: Evidence) -> Iterator[Finding]:
+    """Encoder features that a decoder meets first in, first out, or two that changed places."""
     run = evidence.eval
     queue = queued_levels(run)
-    if queue:
-        first, *_, last = (shape(run.flow.value(skip.split).shape) for skip in queue)
-        yield RULE.at(
-            run.graph.nodes[queue[0].join],
-            f"the decoder meets the encoder's features in the order they were made, {first} first "
-            f"and {last} last: its map grows at once and shrinks again",
-            mends=(Mend("take the last feature first: `skips.pop()` or `reversed(skips)`"),),
-        )
-
-
-def _crossed(evidence: Evidence) -> Iterator[Finding]:
-    """Two encoder features that a decoder meets in the wrong order."""
-    run = evidence.eval
-    crossed = crossed_levels(run)
-    if crossed:
-        first, last = (shape(run.flow.value(skip.split).shape) for skip in crossed)
-        yield RULE.at(
-            run.graph.nodes[crossed[0].join],
-            f"the decoder meets the encoder's {first} before its {last}: the map grows past that "
-            "level, and is resized to meet it",
-            mends=(Mend("meet the coarser feature first"),),
-        )
+    crossed = () if queue else crossed_levels(run)
+    for skips, how, mend in (
+        (
+            queue,
+            "at once and shrinks again",
+            "take the last first: `skips.pop()`, `reversed(skips)`",
+        ),
+        (crossed, "past a level and is resized to meet it", "meet the coarser feature first"),
+    ):
+        if skips:
+            first, *_, last = (shape(run.flow.value(skip.split).shape) for skip in skips)
+            yield RULE.at(
+                run.graph.nodes[skips[0].join],
+                "the decoder meets the encoder's features in the order they were made, "
+                f"{first} before {last}: its map grows {how}",
+                mends=(Mend(mend),),
+            )
 
 
 def _levels(evidence: Evidence) -> Iterator[Finding]:
