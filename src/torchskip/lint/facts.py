@@ -70,7 +70,8 @@ class Body:
     `adds` says that a sum has the input or a value named for a shortcut as an operand.
     `coins` are the lines where training hands an argument back because a drawn number says so;
     `scales` says that something is multiplied or divided. `squashed` are the module's attributes
-    that a rectifier, sigmoid or softmax takes as they are.
+    that a rectifier, sigmoid or softmax takes as they are. `cut` is the line that returns in the
+    first round of a loop, whatever happens; 0 where none does.
     """
 
     module: str
@@ -83,6 +84,7 @@ class Body:
     coins: tuple[int, ...] = ()
     scales: bool = False
     squashed: frozenset[str] = frozenset()
+    cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ def _body(kind: type) -> Body | None:
         tuple(_coins(tree, first)),
         _scales(tree),
         frozenset(_squashed(tree)),
+        next(_cuts(tree, first), 0),
     )
 
 
@@ -180,6 +181,15 @@ def _scales(tree: ast.FunctionDef) -> bool:
         or _SCALES.fullmatch(_called(node))
         for node in ast.walk(tree)
     )
+
+
+def _cuts(tree: ast.FunctionDef, first: int) -> Iterator[int]:
+    """Lines that end a loop's first round with a return, where no round is passed over."""
+    for loop in ast.walk(tree):
+        if isinstance(loop, ast.For) and not any(
+            isinstance(node, ast.Continue | ast.Break) for node in ast.walk(loop)
+        ):
+            yield from (first + s.lineno - 1 for s in loop.body if isinstance(s, ast.Return))
 
 
 def _squashed(tree: ast.FunctionDef) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from torchskip.graph import Source
 from torchskip.lint.promises.block import Block, Blocks
 from torchskip.lint.promises.twins import numbered, stand_ins
 
@@ -17,12 +18,15 @@ class Gap:
     """A part that never runs, and what tells.
 
     The rest of its list, a twin's part, a stand-in, or the norm of its name with another number.
+    `rest` says how many layers of the list run, and how many there are; `cut` is the line that
+    returns in the first round of the loop over them, where one does.
     """
 
     part: Block
     like: Block
     sign: Literal["list", "twin", "stand-in", "number"]
-    rest: tuple[int, int] = (0, 0)  # how many layers of the list run, and how many there are
+    rest: tuple[int, int] = (0, 0)
+    cut: Source | None = None
 
 
 def gaps(blocks: Blocks) -> Iterator[Gap]:
@@ -34,13 +38,11 @@ def gaps(blocks: Blocks) -> Iterator[Gap]:
             if not block.path and part.path not in instead:
                 continue  # heads of a model that this pass leaves out
             if block.type == "ModuleList":
-                whole = len(block.parts)
-                at_an_end = idle in (
-                    list(block.parts[: len(idle)]),
-                    list(block.parts[-len(idle) :]),
-                )
-                if len(idle) * 2 <= whole and at_an_end:
-                    yield Gap(part, block, "list", (whole - len(idle), whole))
+                whole, last = len(block.parts), list(block.parts[-len(idle) :]) == idle
+                cut = _cut(blocks[block.above]) if last and len(idle) < whole else None
+                few = len(idle) * 2 <= whole and (last or list(block.parts[: len(idle)]) == idle)
+                if few or cut:
+                    yield Gap(part, block, "list", (whole - len(idle), whole), cut)
             elif block.type != "Sequential" and block.called:
                 twins = [t for t in _alike(blocks, block) if f"{t.path}.{part.word}" in blocks]
                 twins = [t for t in twins if blocks[f"{t.path}.{part.word}"].runs]
@@ -55,3 +57,9 @@ def gaps(blocks: Blocks) -> Iterator[Gap]:
 def _alike(blocks: Blocks, block: Block) -> list[Block]:
     """Other blocks of the same class that run."""
     return [b for b in blocks.values() if b.type == block.type and b.runs and b is not block]
+
+
+def _cut(block: Block) -> Source | None:
+    """The line of a forward that returns in the first round of a loop."""
+    body = block.body
+    return Source(body.file, body.cut, f"{body.type}.forward") if body and body.cut else None

@@ -5,10 +5,11 @@ Reports layers with parameters that never run, in evaluation or training, inside
 does run, where they could be the block's shortcut: they take the block's channels and give the
 channels of its result (or the channels of both arms of its sum, and give the sum's), or are named
 a shortcut. It is a warning where nothing but the neighbours tell: the other layers of the list
-run, or the layer of that name in an equal block does, or a normalisation of that name but for its
-number, or the joins beside a list of pointwise layers take arms of their channels as they are; and
-where the weights are the block's own parameters. A block whose layers are called from outside,
-without its forward, counts too. A gate that was built for the branch and never runs
+run, or its first ones alone because the loop returns in its first round, or the layer of that name
+in an equal block does, or a normalisation of that name but for its number, or the joins beside a
+list of pointwise layers take arms of their channels as they are; and where the weights are the
+block's own parameters. A block whose layers are called from outside, without its forward, counts
+too. A gate that was built for the branch and never runs
 (squeeze-and-excitation) is a warning.
 
 ## Why is this bad
@@ -30,13 +31,14 @@ or build the projection only where the channels or the size change.
 
 ## References
 Project-MONAI/MONAI#4314; YishuLiu/TransAttUnet#3; simonpf/quantnn pull request 2;
-JDAI-CV/fast-reid#375 (a gate); PyTorch documentation, *DistributedDataParallel*,
-`find_unused_parameters`.
+JDAI-CV/fast-reid#375 (a gate); hfslyc/AdvSemiSeg#65 (a return within the loop); PyTorch
+documentation, *DistributedDataParallel*, `find_unused_parameters`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend, Severity
@@ -124,13 +126,18 @@ def _gap(gap: Gap) -> Finding:
         "stand-in": f"{like.path!r} runs in its place",
         "number": f"{like.path!r} beside it does",
     }[gap.sign]
-    return _of(
+    if gap.cut is not None:
+        why += ", for the loop over them returns in its first round"
+    finding = _of(
         part,
         f"{part.path!r} ({part.type}) never runs, and {why}: its weights are saved, counted and "
         "never trained",
-        "call it where its neighbours are called, or do not build it",
+        "return behind the loop"
+        if gap.cut
+        else "call it where its neighbours are called, or do not build it",
         "warning",
     )
+    return finding if gap.cut is None else replace(finding, source=gap.cut)
 
 
 def _lists(blocks: Blocks, named: set[str]) -> Iterator[Finding]:
