@@ -42,6 +42,17 @@ from . import (
     fourth_tokens,
     meant,
     meant_streams,
+    seventh_streams_designs,
+    seventh_streams_diffusion,
+    seventh_streams_generate,
+    seventh_streams_meant,
+    seventh_streams_norms,
+    seventh_streams_sequences,
+    seventh_streams_series,
+    seventh_streams_sums,
+    seventh_streams_video,
+    seventh_streams_volumes,
+    seventh_streams_weights,
     shapes,
     shared,
     sixth_asked_designs,
@@ -130,6 +141,14 @@ CASES: tuple[Case, ...] = (
     *sixth_pyramids.CASES,
     *sixth_unets.CASES,
     *sixth_volumes.CASES,
+    *seventh_streams_diffusion.CASES,
+    *seventh_streams_generate.CASES,
+    *seventh_streams_norms.CASES,
+    *seventh_streams_sequences.CASES,
+    *seventh_streams_sums.CASES,
+    *seventh_streams_video.CASES,
+    *seventh_streams_volumes.CASES,
+    *seventh_streams_weights.CASES,
 )
 CLEAN: tuple[Clean, ...] = (
     *meant.CLEAN,
@@ -150,6 +169,9 @@ CLEAN: tuple[Clean, ...] = (
     *sixth_asked_unets.CLEAN,
     *sixth_published.CLEAN,
     *sixth_published_blocks.CLEAN,
+    *seventh_streams_designs.CLEAN,
+    *seventh_streams_meant.CLEAN,
+    *seventh_streams_series.CLEAN,
 )
 
 __all__ = ["CASES", "CLEAN"]
