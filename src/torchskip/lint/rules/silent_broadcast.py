@@ -3,8 +3,9 @@
 ## What it does
 Compares the shapes of the two arms of every sum. Reports sums whose result has the batch twice
 (`(N,) + (N, 1)` is `(N, N)`), sums that stretch a shortcut without weights over its branch,
-sums that stretch a one-channel arm over all channels, and parameters that hold a number for each
-sample of the example.
+sums that stretch a one-channel arm over all channels or a gate over the map of which it was made,
+parameters that hold a number for each sample of the example, and scales of a branch that run along
+the width where it is as long as the channels.
 
 ## Why is this bad
 Nothing fails: the numbers are of the wrong samples, or a map becomes one number per channel. With
@@ -40,6 +41,7 @@ from torchskip.lint.flow import Flow
 from torchskip.lint.joins import Join, joins, way
 from torchskip.lint.ops import ADDS, CONCATS, FORMS, PRODUCTS, SQUASHES, is_layer, is_norm, name
 from torchskip.lint.rule import Rule
+from torchskip.lint.stretched import AddedGate, added_gates, sideways
 from torchskip.lint.words import shape
 
 RULE = Rule("TS103", "silent-broadcast", "error", __doc__)
@@ -49,9 +51,43 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     """Sums whose arms have different shapes."""
     yield from _only_this_batch(evidence)
     run = evidence.train
+    gates = list(added_gates(run))
+    yield from _gates(run, gates)
+    yield from _scales(evidence.eval)
     for join in joins(run, ADDS):
+        if join.node in [gate.join for gate in gates]:
+            continue
         if len(join.values) == 2 and join.node.outputs:
             yield from _judge(evidence, run, join)
+
+
+def _gates(run: Pass, gates: list[AddedGate]) -> Iterator[Finding]:
+    """Gates that are added to the map of which they were made."""
+    for gate in gates:
+        small, full = (shape(run.flow.value(v).shape) for v in (gate.gate, gate.map))
+        yield RULE.at(
+            gate.join,
+            f"the gate {small} ends with a sigmoid and is added to the map {full} of which it was "
+            "made: it shifts whole channels or pixels by up to 1 and scales nothing",
+            severity="warning",
+            mends=(Mend("multiply: `x * gate`"),),
+        )
+
+
+def _scales(run: Pass) -> Iterator[Finding]:
+    """Scales for the channels that run along the height or the width."""
+    for found in sideways(run):
+        sizes = run.flow.value(found.node.inputs[0]).shape
+        wanted = ["1"] * len(sizes)
+        wanted[found.channels] = str(found.size)
+        yield RULE.at(
+            found.node,
+            f"{found.scale!r} ({found.size},) scales axis {found.axis} of {shape(sizes)}, which is "
+            f"as long as axis {found.channels}, the channels: each position gets a scale, and "
+            "another size fails",
+            severity="warning",
+            mends=(Mend(f"scale the channels: `scale.view({', '.join(wanted)})`"),),
+        )
 
 
 def _judge(evidence: Evidence, run: Pass, join: Join) -> Iterator[Finding]:
