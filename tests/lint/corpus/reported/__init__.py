@@ -42,6 +42,17 @@ from . import (
     fourth_tokens,
     meant,
     meant_streams,
+    seventh_images_activations,
+    seventh_images_blocks,
+    seventh_images_designs,
+    seventh_images_loops,
+    seventh_images_maps,
+    seventh_images_meant,
+    seventh_images_pyramids,
+    seventh_images_shapes,
+    seventh_images_sizes,
+    seventh_images_unets,
+    seventh_images_written,
     seventh_streams_designs,
     seventh_streams_diffusion,
     seventh_streams_generate,
@@ -149,6 +160,14 @@ CASES: tuple[Case, ...] = (
     *seventh_streams_video.CASES,
     *seventh_streams_volumes.CASES,
     *seventh_streams_weights.CASES,
+    *seventh_images_activations.CASES,
+    *seventh_images_blocks.CASES,
+    *seventh_images_loops.CASES,
+    *seventh_images_maps.CASES,
+    *seventh_images_pyramids.CASES,
+    *seventh_images_shapes.CASES,
+    *seventh_images_sizes.CASES,
+    *seventh_images_unets.CASES,
 )
 CLEAN: tuple[Clean, ...] = (
     *meant.CLEAN,
@@ -172,6 +191,9 @@ CLEAN: tuple[Clean, ...] = (
     *seventh_streams_designs.CLEAN,
     *seventh_streams_meant.CLEAN,
     *seventh_streams_series.CLEAN,
+    *seventh_images_designs.CLEAN,
+    *seventh_images_meant.CLEAN,
+    *seventh_images_written.CLEAN,
 )
 
 __all__ = ["CASES", "CLEAN"]
