@@ -61,6 +61,35 @@ def test_no_feature_of_another_width_is_named():
     assert mends("TS100", unet(9), (2, 3, 8, 8)) == ["build 'dec' with in_channels=4, not 9"]
 
 
+def laterals(*layers, stem=4):
+    def forward(s, x):
+        features = [s.stem(x)]
+        for layer in s.down:
+            features.append(layer(features[-1]))
+        ways = [layer(f) for layer, f in zip(s.laterals, features, strict=True)]
+        top = ways[-1]
+        for way in ways[-2::-1]:
+            top = way + F.interpolate(top, scale_factor=2)
+        return top
+
+    down = nn.ModuleList(c2(stem * 2**i, stem * 2 ** (i + 1), stride=2) for i in range(2))
+    return Net(forward, stem=c2(3, stem), down=down, laterals=nn.ModuleList(layers))
+
+
+def test_a_list_that_was_built_from_the_other_end_is_turned_around():
+    told = "go through 'laterals' from its other end, or through the features: 'laterals.2' takes 4"
+    build = ".0' with in_channels=4, not 16"
+    for make in (lambda a: c2(a, 4, 1), lambda a: seq(c2(a, 4, 1), nn.ReLU())):
+        net = laterals(*map(make, (16, 8, 4)))
+        first, last = mends("TS100", net, (2, 3, 16, 16))
+        assert (first, last.endswith(build)) == (told, True)
+
+
+def test_a_list_of_other_widths_is_not_turned_around():
+    net = laterals(*(c2(a, 4, 1) for a in (16, 8, 8)))
+    assert mends("TS100", net, (2, 3, 16, 16)) == ["build 'laterals.0' with in_channels=4, not 16"]
+
+
 # ---- TS101: the pool's stride, the resize's size, the features' projection
 
 

@@ -12,6 +12,8 @@ from torchskip.lint.words import called, shape
 
 __all__ = ["widths"]
 
+_LISTS = frozenset({"ModuleList", "Sequential"})
+
 
 def widths(run: Pass, node: Node, modules: Mapping[str, Module]) -> Iterator[Mend]:
     """A layer left out before it, a feature left out of its input, the width to build it with."""
@@ -32,6 +34,7 @@ def widths(run: Pass, node: Node, modules: Mapping[str, Module]) -> Iterator[Men
     if taken == width:
         return
     yield from _layer_before(run, node, modules, width, taken)
+    yield from _mirrored(run, node, modules, given, weight)
     yield from _feature(run, node, given, taken)
     yield Mend(f"build {node.module!r} with {word}={width}, not {taken}")
 
@@ -53,6 +56,34 @@ def _layer_before(
         if made and (made[0][1], made[-1][0]) == (width, taken):
             yield Mend(f"call {path!r} first: it takes {width} to {taken} and has not run")
             return
+
+
+def _mirrored(
+    run: Pass,
+    node: Node,
+    modules: Mapping[str, Module],
+    given: tuple[int, ...],
+    weight: tuple[int, ...],
+) -> Iterator[Mend]:
+    """A list of layers, one for each level, that was built from the other end."""
+    path = node.module.rpartition(".")[0]
+    while path and (modules[path].calls or modules[path].type not in _LISTS):
+        path = path.rpartition(".")[0]
+    if not path:
+        return
+    number, _, inside = node.module.removeprefix(path + ".").partition(".")
+    members = [m for m in modules if m.rpartition(".")[0] == path]
+    place = members.index(f"{path}.{number}")
+    other = members[-1 - place]
+    like = f"{other}.{inside}.weight".replace("..", ".")
+    shapes = {p.name: p.shape for p in run.graph.parameters}
+    axis = 0 if node.argument("transposed") is True else 1
+    fits = shapes.get(like, ())[axis : axis + 1] == given[1:2] != weight[axis : axis + 1]
+    if other != members[place] and fits and len(given) == len(weight):
+        yield Mend(
+            f"go through {path!r} from its other end, or through the features: {other!r} takes "
+            f"{given[1]}"
+        )
 
 
 def _feature(run: Pass, node: Node, given: tuple[int, ...], taken: int) -> Iterator[Mend]:
