@@ -153,6 +153,23 @@ def test_a_list_of_pooled_features_gets_the_feature_from_before_the_pool():
     assert not check(Down(late=False), torch.zeros(2, 3, 16, 16), select=["TS101"]).findings
 
 
+# ---- TS101: channels
+
+
+def test_the_last_layer_may_have_the_shortcuts_width():
+    branch = {"a": c2(4, 8), "b": c2(8, 8), "n": nn.BatchNorm2d(8)}
+    net = Net(lambda s, x: s.n(s.b(F.relu(s.a(x)))) + x, **branch)
+    *_, last = mends("TS101", net, (2, 4, 8, 8))
+    assert last == "build 'b' with 4 outputs, not 8, and 'n' for them"
+    *_, last = mends("TS101", Net(lambda s, x: s.a(x) + x, a=c2(4, 8)), (2, 4, 8, 8))
+    assert last == "build 'a' with 4 outputs, not 8"
+
+
+def test_a_concatenation_sets_the_width_itself():
+    net = Net(lambda s, x: torch.cat([s.a(x), x], 1) + x, a=c2())
+    assert not any("build" in text for text in mends("TS101", net, (2, 4, 8, 8)))
+
+
 # ---- TS101: axes that are permuted on the way
 
 

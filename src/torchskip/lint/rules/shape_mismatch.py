@@ -115,7 +115,25 @@ def _mends(run: Pass, found: Mismatch) -> tuple[Mend, ...]:
                     wrap=keep,
                 )
             )
+            mends += _narrowed(run, found)
     return tuple(mends[:3])
+
+
+def _narrowed(run: Pass, found: Mismatch) -> Iterator[Mend]:
+    """The last layer with the shortcut's width, and what was built for its own behind it."""
+    if found.axes != (1,):
+        return
+    branch, shortcut = (run.flow.value(v).shape[1] for v in (found.branch, found.shortcut))
+    nodes = found.between(found.branch)
+    layers = [i for i, n in enumerate(nodes) if is_layer(n) and n.module]
+    if not layers:
+        return
+    last, behind = nodes[layers[-1]], nodes[layers[-1] + 1 :]
+    if run.flow.value(last.outputs[0]).shape[1:2] != (branch,):
+        return
+    built = [n.module for n in behind if any(branch in c.shape for c in n.constants if c.names)]
+    more = f", and {listed(map(repr, dict.fromkeys(built)))} for them" if built else ""
+    yield Mend(f"build {last.module!r} with {shortcut} outputs, not {branch}{more}")
 
 
 def _resized(run: Pass, found: Mismatch) -> Iterator[Mend]:
