@@ -35,8 +35,8 @@ def kept(run: Pass, found: Mismatch) -> Iterator[Mend]:
         return
     last = layers[-1] if layers else None
     if last is not None and _width(last) == branch[axis]:
-        rank = len(branch) - 2
-        if axis == 1 and 0 < rank < 4 and found.shortcut == found.split:
+        rank = len(branch) - 2  # of one axis, what is second may be the tokens
+        if axis == 1 and 1 < rank < 4 and found.shortcut == found.split:
             yield Mend(f"project the shortcut: `nn.Conv{rank}d({shortcut[1]}, {branch[1]}, 1)`")
         if not _scaled(nodes[nodes.index(last) + 1 :], branch[axis]):
             yield Mend(f"build {last.module!r} with {shortcut[axis]} outputs, not {branch[axis]}")
