@@ -16,7 +16,7 @@ from torchskip.lint.finding import Edit, Mend
 from torchskip.lint.mismatch import Mismatch
 from torchskip.lint.ops import SWAPS, is_layer, name
 
-__all__ = ["kept", "strides"]
+__all__ = ["built_for", "kept", "strides"]
 
 
 def kept(run: Pass, found: Mismatch) -> Iterator[Mend]:
@@ -38,7 +38,7 @@ def kept(run: Pass, found: Mismatch) -> Iterator[Mend]:
         rank = len(branch) - 2  # of one axis, what is second may be the tokens
         if axis == 1 and 1 < rank < 4 and found.shortcut == found.split:
             yield Mend(f"project the shortcut: `nn.Conv{rank}d({shortcut[1]}, {branch[1]}, 1)`")
-        if not _scaled(nodes[nodes.index(last) + 1 :], branch[axis]):
+        if not built_for(branch[axis], last, nodes[nodes.index(last) + 1 :]):
             yield Mend(f"build {last.module!r} with {shortcut[axis]} outputs, not {branch[axis]}")
         return
     for before, after in pairwise(nodes):
@@ -57,9 +57,15 @@ def kept(run: Pass, found: Mismatch) -> Iterator[Mend]:
         )
 
 
-def _scaled(nodes: Sequence[Node], width: int) -> bool:
-    """Whether weights of that width follow: a scale or a norm was built for it too."""
-    return any(width in c.shape for n in nodes for c in n.constants if c.names)
+def built_for(width: int, layer: Node, behind: Sequence[Node]) -> tuple[str, ...]:
+    """The modules behind a layer that hold weights of its width: its norms and scales."""
+    return tuple(
+        dict.fromkeys(
+            n.module
+            for n in behind
+            if n.module != layer.module and any(width in c.shape for c in n.constants if c.names)
+        )
+    )
 
 
 def strides(run: Pass, found: Mismatch) -> Iterator[Mend]:

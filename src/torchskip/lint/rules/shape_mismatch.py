@@ -34,7 +34,7 @@ from math import prod
 
 from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend, Wrap
-from torchskip.lint.lengths import kept, strides
+from torchskip.lint.lengths import built_for, kept, strides
 from torchskip.lint.mismatch import Mismatch, mismatch
 from torchskip.lint.ops import is_layer, name
 from torchskip.lint.rule import Rule
@@ -131,8 +131,8 @@ def _narrowed(run: Pass, found: Mismatch) -> Iterator[Mend]:
     last, behind = nodes[layers[-1]], nodes[layers[-1] + 1 :]
     if run.flow.value(last.outputs[0]).shape[1:2] != (branch,):
         return
-    built = [n.module for n in behind if any(branch in c.shape for c in n.constants if c.names)]
-    more = f", and {listed(map(repr, dict.fromkeys(built)))} for them" if built else ""
+    built = built_for(branch, last, behind)
+    more = f", and {listed(map(repr, built))} for them" if built else ""
     yield Mend(f"build {last.module!r} with {shortcut} outputs, not {branch}{more}")
 
 
