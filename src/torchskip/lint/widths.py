@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from torchskip.graph import Module, Node
 from torchskip.lint.evidence import Pass
 from torchskip.lint.finding import Mend
+from torchskip.lint.growth import growth
 from torchskip.lint.ops import name
 from torchskip.lint.words import called, shape
 
@@ -16,27 +17,48 @@ _LISTS = frozenset({"ModuleList", "Sequential"})
 
 
 def widths(run: Pass, node: Node, modules: Mapping[str, Module]) -> Iterator[Mend]:
-    """A layer left out before it, a feature left out of its input, the width to build it with."""
-    weight = next((c.shape for c in node.constants if c.names and len(c.shape) > 1), None)
-    if weight is None or not node.inputs or not node.module:
+    """What was left out before the layer or out of its input, and the width to build it with."""
+    if not node.inputs or not node.module:
         return
     given = run.flow.value(node.inputs[0]).shape
+    taken, axis, word = _takes(node, given)
+    if not taken or taken == given[axis]:
+        return
+    width = given[axis]
+    dense = growth(run, node, modules, taken, axis)
+    if dense:
+        yield Mend(
+            f"concatenate, as a dense block does: `x = torch.cat([x, layer(x)], {axis})`; "
+            f"{dense.layer!r} takes what {dense.before!r} reads and gives, "
+            f"{dense.read} + {dense.made}"
+        )
+    elif weight := _weight(node):
+        yield from _layer_before(run, node, modules, width, taken)
+        yield from _mirrored(run, node, modules, given, weight)
+        yield from _feature(run, node, given, taken)
+    yield Mend(f"build {node.module!r} with {word}={width}, not {taken}")
+
+
+def _takes(node: Node, given: tuple[int, ...]) -> tuple[int, int, str]:
+    """The width that a layer is built for, the axis, and its name; 0 if unknown."""
+    weight = _weight(node)
+    if not weight:
+        kept = next((c.shape for c in node.constants if c.names), ())
+        normal = "batch_norm" in node.op and kept and len(given) > 1
+        return (kept[0], 1, "num_features") if normal else (0, 0, "")
     if name(node) in {"convolution", "_convolution"} and len(given) == len(weight):
         groups = node.argument("groups", 1)
-        transposed = node.argument("transposed") is True
-        taken = weight[0] if transposed else weight[1] * (groups if isinstance(groups, int) else 1)
-        width, word = given[1], "in_channels"
-    elif name(node) in {"addmm", "mm", "linear"}:
-        taken = weight[-1] if name(node) == "linear" else weight[0]  # the others get it transposed
-        width, word = given[-1], "in_features"
-    else:
-        return
-    if taken == width:
-        return
-    yield from _layer_before(run, node, modules, width, taken)
-    yield from _mirrored(run, node, modules, given, weight)
-    yield from _feature(run, node, given, taken)
-    yield Mend(f"build {node.module!r} with {word}={width}, not {taken}")
+        many = groups if isinstance(groups, int) else 1
+        taken = weight[0] if node.argument("transposed") is True else weight[1] * many
+        return taken, 1, "in_channels"
+    if name(node) in {"addmm", "mm", "linear"}:  # the first two get it transposed
+        return (weight[-1] if name(node) == "linear" else weight[0]), -1, "in_features"
+    return 0, 0, ""
+
+
+def _weight(node: Node) -> tuple[int, ...]:
+    """The shape of a layer's weight; empty for a norm's, which is one number per channel."""
+    return next((c.shape for c in node.constants if c.names and len(c.shape) > 1), ())
 
 
 def _layer_before(
