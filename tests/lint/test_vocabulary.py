@@ -7,6 +7,7 @@ from torchskip.lint import vocabulary
 YES = {
     "promises": ["use_res_connect", "use_shortcut", "has_skip", "add_identity", "do_res", "res"],
     "saved": ["residual", "shortcut", "x_skip", "skipx", "x_orig", "orig_input", "res"],
+    "of_training": ["aux_head", "classifier", "teacher", "ema_encoder", "projector", "loss_fn"],
     "operand": ["identity", "skip_conv", "res_samples", "residual_layer", "nin_shortcut"],
     "shortcut": ["shortcut", "nin_shortcut", "downsample", "skip_conv", "shape_match_conv"],
     "bypass": ["residual", "res_conv", "H_res_logits", "skipinit_gain", "downsample"],
@@ -18,6 +19,7 @@ YES = {
 NO = {
     "promises": ["no_skip", "residual_pooling", "resample", "concat_skip", "rescale", "bias"],
     "saved": ["skip_connections", "res_block", "result", "original_image_sizes", "x_down"],
+    "of_training": ["schema", "downs", "bottleneck", "proj", "decoder"],
     "operand": ["result", "features", "restored", "out"],
     "shortcut": ["residual", "res_conv", "matcher", "stitch", "conv1"],
     "bypass": ["res1", "resize", "result", "features", "conv1"],

@@ -19,6 +19,7 @@ from torchskip.lint.probes import inputs, modules
 from torchskip.lint.probes.bodies import bodies
 from torchskip.lint.probes.floats import Floats
 from torchskip.lint.probes.half import half
+from torchskip.lint.probes.mentions import unnamed
 from torchskip.lint.probes.names import Names
 from torchskip.lint.probes.outplace import OutOfPlace, guarded
 from torchskip.lint.probes.watch import Watch
@@ -264,6 +265,11 @@ class Evidence:
     def blocks(self) -> Blocks:
         """What each module promises and does, by path."""
         return blocks(self.passes, self.bodies)
+
+    @cached_property
+    def unnamed(self) -> frozenset[str]:
+        """Parts that never run and that no code names but the constructors that make them."""
+        return unnamed(self._model, [p.path for b in self.blocks.values() for p in b.idle])
 
     @cached_property
     def modules(self) -> Mapping[str, Module]:

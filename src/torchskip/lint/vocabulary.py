@@ -1,4 +1,4 @@
-"""What names mean a shortcut: of flags, of values, of layers, of classes.
+"""What names mean: a shortcut (of flags, values, layers, classes), or a part that training calls.
 
 `shortcut`, `skip` and `identity` mean one wherever they stand, and `residual` or `res` may mean the
 branch as well: ``x + self.residual(x)``. Each function says of which names it holds, and why of
@@ -12,6 +12,7 @@ import re
 __all__ = [
     "bypass",
     "may_project",
+    "of_training",
     "operand",
     "projection",
     "promises",
@@ -32,6 +33,11 @@ _VALUE = re.compile(rf"(x_?)?(res|{_WORDS}|orig|original|saved)(_?(x|input|conne
 _WAY = re.compile(rf"short_?cut|skip|identity|down_?sample|{_MATCH}", re.I)
 _EITHER = re.compile(rf"residual|{_WHOLE.format('res')}", re.I)
 _RESIDUAL = re.compile(r"res(idual)?_?(layer|linear|fc|proj\w*|conv1x1)", re.I)
+_TRAINED = re.compile(
+    r"head|aux|class|pred|logit|project(or|ion)|loss|criter|teacher|momentum|discrimin"
+    r"|(?<![a-z])ema(?![a-z])|target",
+    re.I,
+)
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+")
 
 
@@ -91,6 +97,11 @@ def residual_projection(layer: str) -> bool:
     For ``residual_layer`` and ``res_proj``: alone they are too small for a branch.
     """
     return _RESIDUAL.fullmatch(layer) is not None
+
+
+def of_training(part: str) -> bool:
+    """Whether a training loop may call a part of this name: a head, a teacher, a loss."""
+    return _TRAINED.search(part) is not None
 
 
 def says_residual(kind: str) -> bool:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 
 from torchskip.lint.ops import ADDS, CONCATS, name
 from torchskip.lint.promises.block import Block, Blocks
 from torchskip.lint.promises.spare import pointwise
-from torchskip.lint.vocabulary import may_project
+from torchskip.lint.vocabulary import may_project, of_training
 
 __all__ = ["idle_lists"]
-
-_HEADS = re.compile(r"head|aux|class|pred|logit", re.I)
 
 
 def idle_lists(blocks: Blocks) -> Iterator[tuple[Block, Block, bool]]:
@@ -26,7 +23,7 @@ def idle_lists(blocks: Blocks) -> Iterator[tuple[Block, Block, bool]]:
                 continue
             if _named_for_sums(block, part):
                 yield block, part, True
-            elif not _HEADS.search(part.path) and _keep_arms(block, part):
+            elif not of_training(part.path) and _keep_arms(block, part):
                 yield block, part, False
 
 

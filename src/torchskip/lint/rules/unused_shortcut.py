@@ -9,8 +9,9 @@ run, or its first ones alone because the loop returns in its first round, or the
 in an equal block does, or a normalisation of that name but for its number, or the joins beside a
 list of pointwise layers take arms of their channels as they are; and where the weights are the
 block's own parameters. A block whose layers are called from outside, without its forward, counts
-too. A gate that was built for the branch and never runs
-(squeeze-and-excitation) is a warning.
+too. A gate that was built for the branch and never runs (squeeze-and-excitation) is a warning, and
+so is any other part that no code of the model's names but the constructor: no flag and no input
+makes it run. Heads, teachers and losses are left out: a training loop may call them.
 
 ## Why is this bad
 Either the shortcut was forgotten in `forward`, and the block has none, or it was built although
@@ -37,7 +38,7 @@ documentation, *DistributedDataParallel*, `find_unused_parameters`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from torchskip.lint.evidence import Evidence
@@ -51,6 +52,7 @@ from torchskip.lint.promises.spare import Spare, spares
 from torchskip.lint.promises.twins import stand_ins
 from torchskip.lint.promises.unread import unread_scales, unread_weights
 from torchskip.lint.rule import Rule
+from torchskip.lint.vocabulary import of_training
 from torchskip.lint.without import without
 from torchskip.lint.words import listed, plural, shape
 
@@ -70,9 +72,13 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         yield _spare(blocks, spare)
     if evidence.train.graph.failure is None:
         yield from _by_hand(blocks)
-        yield from (_gap(gap) for gap in gaps(blocks) if gap.part.path not in named)
+        for gap in gaps(blocks):
+            if gap.part.path not in named:
+                yield _gap(gap)
+        named.update(gap.part.path for gap in gaps(blocks))
         yield from _lists(blocks, named)
         yield from _unread(blocks)
+        yield from _unnamed(blocks, evidence.unnamed - named)
 
 
 def _spare(blocks: Blocks, spare: Spare) -> Finding:
@@ -158,6 +164,24 @@ def _lists(blocks: Blocks, named: set[str]) -> Iterator[Finding]:
                 source=block.module.source,
                 mends=(Mend("call them where they belong, or do not build them"),),
             )
+
+
+def _unnamed(blocks: Blocks, parts: Collection[str]) -> Iterator[Finding]:
+    """Parts that nothing in the model's files names but the constructor that makes them."""
+    for block in blocks.values():
+        idle = [p for p in block.idle if p.path in parts and not of_training(f"{p.path} {p.type}")]
+        if not idle:
+            continue
+        they, never = ("it", "never runs") if len(idle) == 1 else ("them", "never run")
+        weights = sum(len(p.parameters) for p in idle)
+        yield _of(
+            block,
+            f"{listed(repr(p.word) for p in idle)} of {block.type} {never}, and only the "
+            f"constructor names {they}: {plural(weights, 'tensor')} of parameters and statistics "
+            f"{'is' if weights == 1 else 'are'} saved, counted and never trained",
+            f"call {they} in forward, or do not build {they}",
+            "warning",
+        )
 
 
 def _unread(blocks: Blocks) -> Iterator[Finding]:
