@@ -8,6 +8,7 @@ from corpus.reported import (
     fifth_sequences_meant,
     fifth_sequences_published,
     fourth_meant,
+    idle_parts,
     seventh_streams_designs,
     seventh_streams_meant,
     seventh_streams_series,
@@ -57,6 +58,7 @@ def test_a_correct_model_has_no_error(clean):
         *seventh_streams_designs.CLEAN,
         *seventh_streams_meant.CLEAN,
         *seventh_streams_series.CLEAN,
+        *idle_parts.CLEAN,
     ],
     ids=lambda c: c.name,
 )

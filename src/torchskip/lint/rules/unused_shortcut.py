@@ -77,6 +77,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 yield _gap(gap)
         named.update(gap.part.path for gap in gaps(blocks))
         yield from _lists(blocks, named)
+        named.update(part.path for _, part, _ in idle_lists(blocks))
         yield from _unread(blocks)
         yield from _unnamed(blocks, evidence.unnamed - named)
 

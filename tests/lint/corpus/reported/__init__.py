@@ -40,6 +40,7 @@ from . import (
     fourth_meant,
     fourth_series,
     fourth_tokens,
+    idle_parts,
     meant,
     meant_streams,
     seventh_images_activations,
@@ -168,6 +169,7 @@ CASES: tuple[Case, ...] = (
     *seventh_images_shapes.CASES,
     *seventh_images_sizes.CASES,
     *seventh_images_unets.CASES,
+    *idle_parts.CASES,
 )
 CLEAN: tuple[Clean, ...] = (
     *meant.CLEAN,
@@ -194,6 +196,7 @@ CLEAN: tuple[Clean, ...] = (
     *seventh_images_designs.CLEAN,
     *seventh_images_meant.CLEAN,
     *seventh_images_written.CLEAN,
+    *idle_parts.CLEAN,
 )
 
 __all__ = ["CASES", "CLEAN"]
