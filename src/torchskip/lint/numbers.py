@@ -15,7 +15,7 @@ from torchskip.lint.passes import Pass
 from torchskip.lint.probes import inputs, real
 from torchskip.lint.probes.draws import draws, draws_alone, hands_on
 from torchskip.lint.probes.learn import learning
-from torchskip.lint.probes.modules import kept_outside
+from torchskip.lint.probes.modules import kept_outside, largest
 from torchskip.lint.probes.outplace import guarded
 from torchskip.lint.probes.outside import outside
 from torchskip.lint.probes.stepped import stepped
@@ -106,6 +106,10 @@ class Numbers:
     def reaches_input(self) -> bool:
         """Whether a gradient other than zero comes back to an input of the model."""
         return real.reaches_input(self._model, self._small[0], self._kwargs)
+
+    def largest(self, parameter: str) -> float | None:
+        """The largest magnitude of a parameter as the model is given; None on meta."""
+        return largest(self._model, parameter)
 
     def influences(self, parameters: tuple[str, ...]) -> bool:
         """Whether a change of the parameters moves an output."""

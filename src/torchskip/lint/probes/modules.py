@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import torch
@@ -104,3 +105,12 @@ def kept_outside(model: nn.Module, example: tuple[Any, ...], kwargs: dict[str, A
         finally:
             handle.remove()
     return bool(passes[0] & passes[1])
+
+
+def largest(model: nn.Module, name: str) -> float | None:
+    """The largest magnitude of a parameter or buffer; None where it has no numbers."""
+    known = chain(model.named_parameters(), model.named_buffers())
+    tensor = next((tensor for other, tensor in known if other == name), None)
+    if tensor is None or tensor.is_meta or not tensor.numel() or not tensor.is_floating_point():
+        return None
+    return float(tensor.detach().abs().max())

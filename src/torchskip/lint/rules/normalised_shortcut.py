@@ -1,16 +1,19 @@
-"""The shortcut carries the normalised input although the raw one was at hand.
+"""The shortcut carries a normalised or weakened input although the raw one was at hand.
 
 ## What it does
 Reports residual blocks that begin by normalising their input and start branch *and* shortcut from
 the normalised value, blocks that do so between a pre-normalised first half and their second half,
 and runs of blocks that normalise and activate before the split. A module that writes a
 normalisation out by hand (RMSNorm) counts as one, and so does a normalisation that a condition
-scales and shifts (AdaLN, FiLM), or one that is called for query and key alike.
+scales and shifts (AdaLN, FiLM), or one that is called for query and key alike. Reports scales that
+belong to the branch, a learnt one that begins near zero or a number of at most 0.3, on shortcuts
+whose branch has none, and on sums that follow each other.
 
 ## Why is this bad
 A pre-normalisation block computes `x + f(norm(x))`: the stream itself is never normalised, so the
 gradient reaches every block unchanged. With `x = norm(x)` the stream passes every normalisation,
-which is the post-normalisation wiring without its stability at the end, and usually a slip.
+which is the post-normalisation wiring without its stability at the end, and usually a slip. With
+`x * 0.1 + f(x)` or `0.1 * (x + f(x))` each block keeps a tenth of the stream.
 
 ## Example
 
@@ -44,7 +47,8 @@ from torchskip.lint.norms import Norms
 from torchskip.lint.ops import ACTIVATIONS, CONCATS, FORMS, is_norm, name
 from torchskip.lint.regions import below
 from torchskip.lint.rule import Rule
-from torchskip.lint.words import called
+from torchskip.lint.weakened import weakened
+from torchskip.lint.words import called, shape
 
 RULE = Rule("TS202", "normalised-shortcut", "warning", __doc__)
 
@@ -85,6 +89,21 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     for findings in activated.values():
         if len(findings) > 1:
             yield from findings
+    yield from _weakened(evidence)
+
+
+def _weakened(evidence: Evidence) -> Iterator[Finding]:
+    """Small scales that multiply the stream where they were meant for the branch."""
+    for found in weakened(evidence):
+        scale = repr(found.scale) if found.scale else f"{found.share:g}"
+        what = "whole sum" if found.whole else "shortcut"
+        size = shape(evidence.eval.flow.value(found.skip.split).shape)
+        yield RULE.at(
+            found.node,
+            f"{scale} scales the {what} {size}, and not the branch: each block keeps "
+            f"{found.share:.2g} of the stream",
+            mends=(Mend("scale the branch alone: `x + scale * f(x)`"),),
+        )
 
 
 def _embeds(run: Pass, join: Node, hiding: list[str]) -> bool:
