@@ -12,7 +12,7 @@ from torch import nn
 
 from torchskip.errors import ArgumentError
 from torchskip.graph import Graph, Module, Parameter
-from torchskip.lint.facts import Body, Loose, Renamed, Shapes, Stray
+from torchskip.lint.facts import Body, Loose, Opened, Renamed, Shapes, Stray
 from torchskip.lint.numbers import Numbers
 from torchskip.lint.passes import Pass
 from torchskip.lint.probes import inputs, modules
@@ -21,6 +21,7 @@ from torchskip.lint.probes.floats import Floats
 from torchskip.lint.probes.half import half
 from torchskip.lint.probes.mentions import unnamed
 from torchskip.lint.probes.names import Names
+from torchskip.lint.probes.opened import opened
 from torchskip.lint.probes.outplace import OutOfPlace, guarded
 from torchskip.lint.probes.watch import Watch
 from torchskip.lint.promises.block import Blocks, blocks
@@ -260,6 +261,11 @@ class Evidence:
     def bodies(self) -> tuple[Body, ...]:
         """What the forwards' sources say."""
         return bodies(self._model)
+
+    @cached_property
+    def opened(self) -> tuple[Opened, ...]:
+        """Attributes that hold the layers of a residual block without the block."""
+        return opened(self._model)
 
     @cached_property
     def blocks(self) -> Blocks:

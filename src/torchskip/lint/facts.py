@@ -14,6 +14,7 @@ __all__ = [
     "Gradient",
     "Line",
     "Loose",
+    "Opened",
     "Optional",
     "Place",
     "Real",
@@ -95,6 +96,19 @@ class Optional:
     line: int
     needs: str
     reads: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An attribute at `path` that a constructor fills with the children of a block of class `kind`.
+
+    The block itself, whose forward adds, is not kept.
+    """
+
+    path: str
+    kind: str
+    file: str
+    line: int
 
 
 @dataclass(frozen=True, slots=True)

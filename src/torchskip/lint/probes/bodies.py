@@ -10,13 +10,14 @@ import textwrap
 import tokenize
 from collections.abc import Iterator
 from dataclasses import replace
+from types import FunctionType
 
 from torch import nn
 
 from torchskip.lint.facts import Body, Optional
 from torchskip.lint.vocabulary import operand
 
-__all__ = ["bodies"]
+__all__ = ["bodies", "body_of", "written"]
 
 _DRAWS = re.compile(r"rand|random|random_sample|randint|uniform_?|bernoulli_?|binomial")
 _SQUASHES = re.compile(r"(relu|softmax|sigmoid|softplus|act|activation)\d*_?$", re.I)
@@ -32,24 +33,19 @@ def bodies(model: nn.Module) -> tuple[Body, ...]:
         if kind.__module__.startswith("torch."):
             continue
         if kind not in known:
-            known[kind] = _body(kind)
+            known[kind] = body_of(kind)
         body = known[kind]
         if body is not None:
             found.append(replace(body, module=path))
     return tuple(found)
 
 
-def _body(kind: type) -> Body | None:
+def body_of(kind: type) -> Body | None:
     """The facts of a class; None without source: TorchScript, generated code, a lost notebook."""
-    try:
-        code = inspect.unwrap(kind.forward).__code__  # type: ignore[attr-defined]
-        # `inspect.getsource` would look through every imported module first.
-        lines = linecache.getlines(code.co_filename)[code.co_firstlineno - 1 :]
-        tree = ast.parse(textwrap.dedent("".join(inspect.getblock(lines)))).body[0]
-    except (AttributeError, SyntaxError, IndexError, ValueError, tokenize.TokenError):
+    found = written(kind, "forward")
+    if found is None:
         return None
-    if not isinstance(tree, ast.FunctionDef):
-        return None
+    code, tree = found[0].__code__, found[1]
     first = code.co_firstlineno
     return Body(
         "",
@@ -64,6 +60,21 @@ def _body(kind: type) -> Body | None:
         frozenset(_squashed(tree)),
         next(_cuts(tree, first), 0),
     )
+
+
+def written(kind: type, method: str) -> tuple[FunctionType, ast.FunctionDef] | None:
+    """A method as it runs and as it is written; None without source."""
+    try:
+        function = inspect.unwrap(getattr(kind, method))
+        code = function.__code__
+        # `inspect.getsource` would look through every imported module first.
+        lines = linecache.getlines(code.co_filename)[code.co_firstlineno - 1 :]
+        tree = ast.parse(textwrap.dedent("".join(inspect.getblock(lines)))).body[0]
+    except (AttributeError, SyntaxError, IndexError, ValueError, tokenize.TokenError):
+        return None
+    if not isinstance(tree, ast.FunctionDef) or not isinstance(function, FunctionType):
+        return None
+    return function, tree
 
 
 def _adds(tree: ast.FunctionDef) -> bool:

@@ -20,8 +20,15 @@ def by_hand(blocks: Blocks) -> Iterator[tuple[Block, Region]]:
     """Blocks with a forward of their own that nobody calls, and their layers that run."""
     for block in blocks.values():
         region = block.by_hand
-        if region is not None and region.layers > 1:
+        if region is not None and (region.layers > 1 or _goes_on(block, region)):
             yield block, region
+
+
+def _goes_on(block: Block, region: Region) -> bool:
+    """Whether a layer of others reads what the block's first layer made: its rest is left out."""
+    flow = block.run.flow
+    behind = flow.downstream(region.exit) if region.layers else frozenset()
+    return any(is_layer(n) and not behind.isdisjoint(n.inputs) for n in flow.graph.nodes)
 
 
 def left_out(block: Block) -> list[Block]:

@@ -9,7 +9,7 @@ a part is there that the block does not have; a stochastic depth was built for t
 runs; a flag such as `use_residual` is set and neither the block nor one below it follows; an
 attention without one stands between two residual sums, one of which spans its like; the second half
 of a block multiplies, or goes on with its branch alone, where the first adds; the layers of a block
-are called from outside, without its forward that adds.
+are called from outside, or kept in a list, without its forward that adds.
 
 ## Why is this bad
 The network trains, only worse, and the worse the deeper it is: He et al. report 28.54 % error for
@@ -42,6 +42,7 @@ from torchskip.lint.evidence import Evidence, Pass
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.promises.block import Block, Blocks
 from torchskip.lint.promises.byhand import unadded
+from torchskip.lint.promises.dismantled import dismantled, like_a_whole
 from torchskip.lint.promises.halves import multiplied, unjoined
 from torchskip.lint.promises.peeled import unpeeled
 from torchskip.lint.promises.said import ignored, passed_over, unlike_their_class
@@ -71,6 +72,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         *_saved(blocks),
         *_undropped(blocks),
         *_by_hand(blocks),
+        *_dismantled(evidence),
     ):
         if finding.module not in found:
             found.add(finding.module)
@@ -174,6 +176,17 @@ def _by_hand(blocks: Blocks) -> Iterator[Finding]:
             module=block.path,
             mends=(Mend("call the block itself, or add its input to the result"),),
         )
+
+
+def _dismantled(evidence: Evidence) -> Iterator[Finding]:
+    """Lists that hold the layers of a residual block, and run them in a row."""
+    blocks, mend = evidence.blocks, "keep the block itself: its forward adds its input"
+    for block, kind, line in dismantled(blocks, evidence.opened):
+        told = f"{block.path!r} holds the layers of a {kind}, whose forward adds a shortcut, and "
+        yield _without(block, told + "runs them one by one: nothing is added", mend, line)
+    for block, whole in like_a_whole(blocks):
+        told = f"{block.path!r} holds the layers of a {whole.type} like {whole.path!r}, which adds "
+        yield _without(block, told + f"its input: {_input(block)} goes through them alone", mend)
 
 
 def _halves(run: Pass) -> Iterator[Finding]:
