@@ -56,3 +56,47 @@ def test_a_step_on_an_arm_is_named(model, shape):
 )
 def test_a_step_with_an_estimator_or_beside_no_skip_is_fine(model):
     assert findings(model) == ()
+
+
+class Binary(nn.Conv2d):
+    """A convolution with weights of one bit: straight through, or without a gradient."""
+
+    def __init__(self, how, bias=True):
+        super().__init__(4, 4, 3, padding=1, bias=bias)
+        self.how = how
+
+    def forward(self, x):
+        weight = {
+            "sign": lambda w: w.sign(),
+            "round": lambda w: (w * 127).round() / 127,
+            "scaled": lambda w: w.abs().mean().detach() * torch.sign(w),
+            "through": lambda w: w + (w.sign() - w).detach(),
+            "function": Sign.apply,
+            "learnt scale": lambda w: w.sign() * w.abs().mean((1, 2, 3), keepdim=True),
+        }[self.how](self.weight)
+        return nn.functional.conv2d(x, weight, self.bias, padding=1)
+
+
+@pytest.mark.parametrize("how", ["sign", "round", "scaled"])
+def test_weights_that_go_through_a_step_are_named(how):
+    def forward(s, x):
+        return x + s.a(s.n(x))
+
+    blocks = [Net(forward, n=nn.BatchNorm2d(4), a=Binary(how, bias=b)) for b in (True, False)]
+    named = findings(seq(c2(), *blocks, c2()))
+    assert [f.severity for f in named] == ["warning"]
+    assert named[0].message.startswith("'1.a.weight' of convolution in '1.a' goes through a")
+
+
+@pytest.mark.parametrize("how", ["through", "function", "learnt scale"])
+def test_weights_with_an_estimator_are_left_alone(how):
+    assert not findings(seq(c2(), Net(lambda s, x: x + s.a(x), a=Binary(how)), c2()))
+
+
+def test_frozen_and_silent_weights_are_left_alone():
+    still = Binary("sign")
+    still.weight.requires_grad_(False)
+    silent = Net(lambda s, x: x + s.g * s.a(torch.sign(x)).relu(), a=c2())
+    silent.g = nn.Parameter(torch.zeros(1))
+    assert not findings(seq(c2(), Net(lambda s, x: x + s.a(x), a=still), c2()))
+    assert not [f for f in findings(seq(c2(), silent, c2())) if "weight" in f.message]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torchskip.graph import Node
 from torchskip.lint.flow import Flow
 from torchskip.lint.ops import STEPS, is_layer, name
+from torchskip.lint.passes import Pass
 
-__all__ = ["step_between", "taught"]
+__all__ = ["rounded", "step_between", "taught"]
 
 
 def step_between(flow: Flow, start: int, end: int) -> Node | None:
@@ -37,3 +40,23 @@ def taught(flow: Flow, value: int) -> bool:
         is_layer(node) and any(flow.depends(value, made) for made in node.outputs)
         for node in flow.graph.nodes
     )
+
+
+def rounded(run: Pass, stuck: frozenset[str]) -> Iterator[tuple[Node, tuple[str, ...]]]:
+    """Layers on the arms of skips, with their weights, where no gradient comes to any of these."""
+    arms = {
+        node.index: node
+        for skip in run.skips
+        if skip.live and skip.merge in {"add", "cat"}
+        for arm in skip.arms
+        for node in run.flow.nodes_between(skip.split, arm.values[-1])
+        if is_layer(node)
+        and node.grad
+        and run.flow.carries(node.outputs[0], arm.values[-1])
+        and step_between(run.flow, node.outputs[0], arm.values[-1]) is None
+    }
+    for _, node in sorted(arms.items()):
+        weights = [c for c in node.constants if len(c.shape) > 1 and c.names]
+        names = tuple(n for c in weights for n in c.names if n in stuck)
+        if names and stuck.issuperset(n for c in weights for n in c.names):
+            yield node, names

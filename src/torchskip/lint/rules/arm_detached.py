@@ -3,7 +3,8 @@
 ## What it does
 Reports sums and concatenations of which one arm is cut from autograd between split and join:
 `detach()`, `.data`, `torch.no_grad()`, a hook that detaches what it stores, a trip through numpy.
-A function in steps (`sign`, `round`) without an estimator cuts as well: its derivative is zero.
+A function in steps (`sign`, `round`) without an estimator cuts as well, an arm or the weights of
+its layers: its derivative is zero.
 
 ## Why is this bad
 The forward is right, so no test of values sees it. But the shortcut is there for the gradient:
@@ -41,7 +42,7 @@ from torchskip.lint.flow import Flow
 from torchskip.lint.joins import Join, joins, way
 from torchskip.lint.ops import ADDS, CONCATS, FORMS, STEPS, is_layer, name
 from torchskip.lint.rule import Rule
-from torchskip.lint.steps import step_between, taught
+from torchskip.lint.steps import rounded, step_between, taught
 from torchskip.lint.words import are, called, shape
 
 RULE = Rule("TS105", "arm-detached", "error", __doc__)
@@ -64,6 +65,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         yield from _judge(run, join)
         if steps:
             yield from _stepped(evidence, join)
+    yield from _weights(evidence)
     yield from _strangers(evidence)
     yield from _outside(evidence)
 
@@ -168,6 +170,25 @@ def _stepped(evidence: Evidence, join: Join) -> Iterator[Finding]:
                 severity="warning",
                 mends=(_ESTIMATED,),
             )
+
+
+def _weights(evidence: Evidence) -> Iterator[Finding]:
+    """Layers on an arm whose weights go through a function in steps before they are used."""
+    real, run = evidence.numbers.real, evidence.train
+    stuck = {n for n, kind in real.gradients.items() if kind == "zero"} if real else set()
+    steps = [n.source for n in run.graph.nodes if name(n) in STEPS and n.source]
+    known = {(source.file, source.line) for source in steps}
+    if not stuck or evidence.numbers.stepped <= known:
+        return
+    learning = evidence.numbers.learning or frozenset()
+    for node, names in rounded(run, frozenset(stuck - learning)):
+        yield RULE.at(
+            node,
+            f"{', '.join(map(repr, names))} of {called(node)} goes through a function in steps "
+            "(sign, round), whose derivative is zero: the branch's weights never learn",
+            severity="warning",
+            mends=(Mend("let the gradient through: `w + (torch.sign(w) - w).detach()`, say"),),
+        )
 
 
 def _common(flow: Flow, a: int, b: int) -> int:
