@@ -17,6 +17,12 @@ def halves(conv):
     return Net(lambda s, x: (y := x + s.a(x)) + s.b(y), a=conv(), b=conv())
 
 
+def axial(conv):
+    """A branch with a sum of its own, of its two halves (AlphaFold 2's attention along axes)."""
+    both = Net(lambda s, x: s.a(x) + s.b(x), a=conv(), b=conv())
+    return Net(lambda s, x: x + s.f(x), f=both, a=conv())
+
+
 def around(*inner, tail=None):
     body = seq(*inner) if tail is None else seq(*inner, tail)
     return seq(inner[0].a.__class__(4, 4, 1), Net(lambda s, x: x + s.body(x), body=body))
@@ -28,6 +34,7 @@ def around(*inner, tail=None):
         (around(block(c2)), (2, 4, 8, 8), "warning"),
         (around(halves(c2)), (2, 4, 8, 8), "warning"),
         (around(halves(c1)), (2, 4, 8), "warning"),
+        (around(axial(c1)), (2, 4, 8), "warning"),
         (around(block(c2), block(c2)), (2, 4, 8, 8), "note"),
         (around(block(c1), block(c1), block(c1)), (2, 4, 8), "note"),
         (Net(lambda s, x: (x := s.a(x)) + s.b(x) + x, a=c2(), b=c2()), (2, 4, 8, 8), "error"),

@@ -96,17 +96,19 @@ def _judge(run: Pass, node: Node, seen: set[int]) -> Iterator[Finding]:
         node,
         f"the same shortcut {size} is added {times(count)}: the sum holds it once already, so "
         f"the result is {count}x the shortcut plus the branch",
-        severity="error" if wrong else "note" if _grouped(run, node, sums) else "warning",
+        severity="error" if wrong else "note" if _grouped(run, node, value, sums) else "warning",
         mends=(Mend("drop one of the two additions"),),
     )
 
 
-def _grouped(run: Pass, node: Node, sums: set[int]) -> bool:
+def _grouped(run: Pass, node: Node, value: int, sums: set[int]) -> bool:
     """Whether a sum goes around several blocks that have their own: a group without a last layer.
 
-    Such groups are published (DFCAN), though each of them doubles the stream.
+    Such groups are published (DFCAN), though each of them doubles the stream. Sums within a
+    block's branch are none of them: they do not hold the shortcut.
     """
-    return len({run.graph.nodes[n].module for n in sums - {node.index}}) > 1
+    nodes = [run.graph.nodes[n] for n in sums - {node.index}]
+    return len({n.module for n in nodes if value in terms(run.flow, n)[0]}) > 1
 
 
 def _overwritten(evidence: Evidence, run: Pass, node: Node) -> bool:

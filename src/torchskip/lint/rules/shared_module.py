@@ -4,7 +4,8 @@
 Reports modules with parameters that are registered under several names (`[block] * n`), that are
 called on their own output from different lines, twice on the same value, or twice while a twin of
 the same kind and size (or a layer that keeps the same channels) beside them never runs, and
-normalisations that serve both arms of one sum.
+normalisations that serve both arms of one sum, or several places of a stream between layers that
+run once each.
 
 ## Why is this bad
 `nn.Sequential(*[block] * 8)` is one block applied eight times: an eighth of the parameters, and
@@ -29,7 +30,7 @@ Project-MONAI/MONAI#7802.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from torchskip.graph import Node, Source
@@ -47,6 +48,7 @@ from torchskip.lint.words import listed, times
 RULE = Rule("TS203", "shared-module", "warning", __doc__)
 _CONTAINERS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
 _SHARED = re.compile(r"(?<![a-z])(shared?|tied)(?![a-z])", re.I)  # its names say it: TabNet
+_SQUASHED = frozenset({"_softmax", "_log_softmax"})
 _OWN = (Mend("make one module per place"),)
 _ONCE = (Mend("run it once and use that result"),)
 _DROPPED = (Mend("drop one of the two calls"),)
@@ -152,6 +154,19 @@ def _lines(evidence: Evidence, reported: set[str]) -> Iterator[Finding]:
             elif None in lines or not after.inputs:
                 continue
             elif flow.depends(after.inputs[0], before.outputs[0]):
+                ways = _ways(flow, before, after)
+                if not ways:
+                    continue
+                own = _own(evidence, path, ways)
+                if own and lines[0] == lines[1] and is_norm(after) and not _SHARED.search(path):
+                    yield RULE.at(
+                        after,
+                        f"{path!r} runs {times(len(ordered))} on one stream, {listed(own[:2])} "
+                        "between its calls fewer times: places between different layers share one "
+                        "normalisation",
+                        mends=mends,
+                    )
+                    break
                 # A loop shares its layer on purpose, and so does what comes before or after it.
                 if lines[0] == lines[1] or _iterates(flow, owner, before, after):
                     meant.add(owner)
@@ -193,6 +208,38 @@ def _iterates(flow: Flow, owner: str, before: Node, after: Node) -> bool:
     if len(flow.readers[total.outputs[0]]) != 1:
         return False
     return any(flow.depends(before.inputs[0], v) for v in total.inputs)
+
+
+def _ways(flow: Flow, before: Node, after: Node) -> frozenset[int]:
+    """Nodes by which a layer's result goes on to where the layer is called again, as the stream.
+
+    What a prediction brings back is none: it passes a softmax or has no gradient (a head that
+    looks at each block's result: self-conditioned CTC, Mask2Former).
+    """
+    start = before.outputs[0]
+    reached: dict[int, bool] = {start: True}
+    found: set[int] = set()
+    for node in flow.graph.nodes[before.index + 1 : after.index]:
+        if any(reached.get(v) for v in node.inputs) and node.grad and name(node) not in _SQUASHED:
+            found.add(node.index)
+            reached.update((v, flow.value(v).requires_grad is not False) for v in node.outputs)
+    if not reached.get(after.inputs[0]):
+        return frozenset()
+    # Of what follows the first call, only what the second one is made of.
+    return frozenset(
+        n
+        for n in found
+        if any(flow.depends(after.inputs[0], v) for v in flow.graph.nodes[n].outputs)
+    ) or frozenset({after.index})
+
+
+def _own(evidence: Evidence, path: str, ways: Iterable[int]) -> list[str]:
+    """Layers on the way between two calls of a module that run fewer times than it does."""
+    nodes = (evidence.eval.graph.nodes[n] for n in ways)
+    paths = dict.fromkeys(n.module for n in nodes if is_layer(n) and n.module != path)
+    calls = evidence.modules[path].calls if path in evidence.modules else 0
+    known = [p for p in paths if p in evidence.modules]
+    return [repr(p) for p in known if evidence.modules[p].calls < calls]
 
 
 def _scaled(flow: Flow, value: int) -> int:
