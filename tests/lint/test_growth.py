@@ -67,7 +67,9 @@ def test_one_that_concatenates_all_runs():
     assert check(model, MAKERS["a class"][1], select=["TS100"]).findings == ()
 
 
-@pytest.mark.parametrize("widths", [(16, 20, 24), (16, 8, 24), (16, 24), (16, 24, 40)])
+@pytest.mark.parametrize(
+    "widths", [(16, 20, 24), (16, 20, 28), (16, 8, 24), (16, 24), (16, 24, 40)]
+)
 def test_other_widths_are_no_growth(widths):
     model = Dense(lambda w: Layer(w, 8), lambda features: features[-1], widths)
     (only,) = mends(model, MAKERS["a class"][1])

@@ -75,6 +75,10 @@ def test_a_part_that_training_alone_calls_is_not_idle():
     assert blocks(Net(run, a=c2(), aux=c2()))[""].idle == ()
 
 
+def test_a_part_without_parameters_is_not_idle():
+    assert blocks(Net(lambda net, x: net.a(x), a=c2(), act=nn.ReLU()))[""].idle == ()
+
+
 def test_layers_called_from_outside_are_their_block_run_by_hand():
     found = blocks(ByHand())
     assert found["block"].by_hand.layers == 1
