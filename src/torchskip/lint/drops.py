@@ -30,6 +30,7 @@ __all__ = [
     "is_shortcut",
     "met",
     "misshapen",
+    "on_sums",
     "undropped",
 ]
 
@@ -228,6 +229,19 @@ def after_sum(flow: Flow, drop: Drop) -> bool:
         if flow.depends(long, short) and any(is_layer(n) for n in flow.nodes_between(short, long)):
             return True
     return False
+
+
+def on_sums(run: Pass, meets: tuple[Join, ...], found: list[Drop]) -> Iterator[Drop]:
+    """Dropouts of a whole sum, in blocks of a class whose other dropouts stand on a branch."""
+    flow = run.flow
+    single = [d for d in found if len(d.axes) > 1 and not in_scope(d.node)]
+    sums = [(join, d) for d in single if (join := met(meets, d)) is not None]
+    kinds = {join.node.module_type for join, d in sums if not is_shortcut(flow, join, d)}
+    for drop in single:
+        maker = flow.producer(drop.start)
+        whole = maker is not None and maker.module_type in kinds and after_sum(flow, drop)
+        if whole and not is_branch(flow, meets, drop.end) and not carried(run, drop):
+            yield drop
 
 
 def is_branch(flow: Flow, meets: tuple[Join, ...], end: int) -> bool:

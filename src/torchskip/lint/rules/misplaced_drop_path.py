@@ -8,8 +8,8 @@ nothing goes around, masks whose result is thrown away, masks whose mean is not 
 evaluation, and masks that evaluation draws too, also one number for the whole batch; and a block
 that returns its input by a coin in training while evaluation adds the branch unscaled. A module or
 function called a stochastic depth (`drop_path`, `StochasticDepth`, `drop_connect`) must draw one
-number per sample, and run; a dropout may not stand on the shortcut alone, and one in a branch must
-know the mode.
+number per sample, and run; a dropout may not stand on the shortcut alone, nor on a sum where others
+of the block stand on the branch, and one in a branch must know the mode.
 
 ## Why is this bad
 Stochastic depth drops the *branch* of a *sample*: the shortcut then carries the sample on. On the
@@ -53,6 +53,7 @@ from torchskip.lint.drops import (
     is_shortcut,
     met,
     misshapen,
+    on_sums,
     undropped,
 )
 from torchskip.lint.evidence import Evidence, Pass
@@ -88,6 +89,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             yield from _row(evidence, found, meets, drop)
         elif len(drop.axes) > 1:
             yield from _element(run, meets, drop)
+    yield from (_whole(run, drop) for drop in on_sums(run, meets, found))
     yield from _misshapen(run)
     yield from _resting(evidence)
     yield from _idle(evidence)
@@ -204,6 +206,17 @@ def _element(run: Pass, meets: tuple[Join, ...], drop: Drop) -> Iterator[Finding
             severity="warning",
             mends=(Mend("drop the branch instead: `x + self.dropout(branch)`"),),
         )
+
+
+def _whole(run: Pass, drop: Drop) -> Finding:
+    return RULE.at(
+        drop.node,
+        f"the dropout zeroes numbers of the whole sum {shape(drop.mask.shape)}, shortcut and all, "
+        "and others of such a block drop the branch alone",
+        source=_made(run.flow, drop.start),
+        severity="warning",
+        mends=(Mend("drop the branch before the addition: `x + self.dropout(branch)`"),),
+    )
 
 
 def _misshapen(run: Pass) -> Iterator[Finding]:
