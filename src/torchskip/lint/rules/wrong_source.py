@@ -145,12 +145,23 @@ def _memory(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _inside(evidence: Evidence) -> Iterator[Finding]:
-    """Residual blocks whose one sum starts behind their first layers, which keep the shape."""
+    """Residual blocks whose one sum starts behind their first layers, which keep the shape.
+
+    They are called so, or a block of their class has a shortcut from its input.
+    """
     run = evidence.eval
     flow = run.flow
+    around = {
+        evidence.modules[path].type
+        for skip in run.skips
+        if skip.live and skip.merge == "add"
+        if (path := run.graph.nodes[skip.join].module) in run.regions
+        if run.regions[path].entry == skip.split
+    }
     for region in run.regions.values():
         kind = evidence.modules[region.path].type
-        if not (says_residual(kind) or kind in _PUBLISHED) or not keeps_shape(region, run):
+        known = says_residual(kind) or kind in _PUBLISHED or kind in around
+        if not known or not keeps_shape(region, run):
             continue
         own = {n.index for n in region.nodes}
         sums = [s for s in run.skips if s.join in own and s.live and s.merge == "add"]
