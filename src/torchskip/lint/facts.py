@@ -72,7 +72,8 @@ class Body:
     `coins` are the lines where training hands an argument back because a drawn number says so;
     `scales` says that something is multiplied or divided. `squashed` are the module's attributes
     that a rectifier, sigmoid or softmax takes as they are. `cut` is the line that returns in the
-    first round of a loop, whatever happens; 0 where none does.
+    first round of a loop, whatever happens; 0 where none does. `collected` are lists that are
+    filled and never read, with their lines.
     """
 
     module: str
@@ -86,6 +87,7 @@ class Body:
     scales: bool = False
     squashed: frozenset[str] = frozenset()
     cut: int = 0
+    collected: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import re
 
 __all__ = [
     "bypass",
+    "collects",
     "may_project",
     "of_training",
     "operand",
@@ -38,6 +39,8 @@ _TRAINED = re.compile(
     r"|(?<![a-z])ema(?![a-z])|target",
     re.I,
 )
+_MANY = re.compile(rf"({_WORDS}|identitie)s?(_\w+)?|(encoder|enc|down)_?(feat|feature|map)s?", re.I)
+_OTHER = re.compile("shape|size|dim|mask|index|idx", re.I)
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+")
 
 
@@ -55,6 +58,11 @@ def saved(value: str) -> bool:
     The whole name: ``skip_connections`` is a list, ``res_block`` a branch.
     """
     return _VALUE.fullmatch(value) is not None
+
+
+def collects(values: str) -> bool:
+    """Whether a list of this name waits to be joined on the way up: ``skips``, ``enc_feats``."""
+    return _MANY.fullmatch(values) is not None and _OTHER.search(values) is None
 
 
 def operand(word: str) -> bool:

@@ -175,3 +175,107 @@ def test_a_block_that_joins_another_value_is_told_so():
 @pytest.mark.parametrize("block", [Remade, Running])
 def test_what_is_read_later_or_written_in_place_is_read(block):
     assert not any("never read" in f.message for f in findings(block))
+
+
+# ---- lists of features that nobody joins
+
+
+class Levels(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.enc = nn.ModuleList((c2(4, 4), c2(4, 4)))
+        self.dec, self.joined = nn.ModuleList((c2(4, 4), c2(4, 4))), c2(8, 4)
+
+
+class Hoarded(Levels):
+    def forward(self, x):
+        skips = []
+        for layer in self.enc:
+            x = layer(x)
+            skips.append(x)
+            x = F.max_pool2d(x, 2)
+        for layer in self.dec:
+            x = layer(F.interpolate(x, scale_factor=2))
+        return x
+
+
+class Named(Levels):
+    def forward(self, x):
+        encoder_features = {}
+        for i, layer in enumerate(self.enc):
+            x = F.max_pool2d(encoder_features.setdefault(i, layer(x)), 2)
+        for layer in self.dec:
+            x = layer(F.interpolate(x, scale_factor=2))
+        return x
+
+
+class Keyed(Levels):
+    def forward(self, x):
+        skip_features = {}
+        for i, layer in enumerate(self.enc):
+            x = F.max_pool2d(layer(x), 2)
+            skip_features[i] = x
+        for layer in self.dec:
+            x = layer(F.interpolate(x, scale_factor=2))
+        return x
+
+
+class Encoder(Levels):
+    def forward(self, x):
+        features = []
+        for layer in self.enc:
+            features.append(layer(x))
+            x = F.max_pool2d(features[-1], 2)
+        return x, features
+
+
+class Ignored(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.dec = Encoder(), nn.ModuleList((c2(4, 4), c2(4, 4)))
+
+    def forward(self, x):
+        x, skips = self.encoder(x)  # noqa: RUF059
+        for layer in self.dec:
+            x = layer(F.interpolate(x, scale_factor=2))
+        return x
+
+
+class Joined(Levels):
+    """What a list holds is joined by other names as well."""
+
+    def forward(self, x):
+        skips = []
+        fine = self.enc[0](x)
+        skips.append(fine)
+        x = self.enc[1](F.max_pool2d(fine, 2))
+        return self.joined(torch.cat([F.interpolate(x, scale_factor=2), fine], 1))
+
+
+class Sizes(Levels):
+    def forward(self, x):
+        skip_sizes = []
+        for layer in self.enc:
+            skip_sizes.append(x.shape)
+            x = layer(x)
+        return x
+
+
+def collected(model):
+    return check(model, torch.zeros(2, 4, 16, 16), select=["TS201"]).findings
+
+
+@pytest.mark.parametrize(
+    ("model", "word"), [(Hoarded, "skips"), (Keyed, "skip_features"), (Ignored, "skips")]
+)
+def test_a_list_of_features_that_nobody_reads_is_told(model, word):
+    (finding,) = collected(seq(c2(), model()))
+    assert finding.message == (
+        f"{word!r} collects values in {model.__name__}.forward, and nobody reads it: "
+        f"{model.__name__} joins none of them"
+    )
+
+
+@pytest.mark.parametrize("model", [Named, Encoder, Joined, Sizes])
+def test_lists_that_are_read_or_hold_something_else_are_not(model):
+    assert not collected(model())

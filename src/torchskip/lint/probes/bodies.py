@@ -8,6 +8,7 @@ import linecache
 import re
 import textwrap
 import tokenize
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from types import FunctionType
@@ -20,6 +21,7 @@ from torchskip.lint.vocabulary import operand
 __all__ = ["bodies", "body_of", "written"]
 
 _DRAWS = re.compile(r"rand|random|random_sample|randint|uniform_?|bernoulli_?|binomial")
+_COLLECTS = frozenset({"append", "insert", "extend", "appendleft"})
 _SQUASHES = re.compile(r"(relu|softmax|sigmoid|softplus|act|activation)\d*_?$", re.I)
 _SCALES = re.compile(r"(mul|div|multiply|divide|true_divide)_?")
 
@@ -59,6 +61,7 @@ def body_of(kind: type) -> Body | None:
         _scales(tree),
         frozenset(_squashed(tree)),
         next(_cuts(tree, first), 0),
+        tuple(_collected(tree, first)),
     )
 
 
@@ -133,6 +136,37 @@ def _own_reads(statement: ast.Assign) -> Iterator[ast.Name]:
         yield from (
             n for n in ast.walk(statement.value) if isinstance(n, ast.Name) and n.id == word
         )
+
+
+def _collected(tree: ast.FunctionDef, first: int) -> Iterator[tuple[str, int]]:
+    """Names of empty lists and dicts that are filled, and never read for what they hold.
+
+    And names of what a call returns beside something else, where nobody reads them.
+    """
+    fills = [
+        node.value
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Attribute) and node.attr in _COLLECTS)
+        or (isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store))
+    ]
+    filled = Counter(node.id for node in fills if isinstance(node, ast.Name))
+    loads = Counter(
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    )
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Assign):
+            continue
+        value, targets = node.value, node.targets
+        if isinstance(value, ast.Call) and isinstance(targets[0], ast.Tuple):
+            names = [t.id for t in targets[0].elts if isinstance(t, ast.Name) and not loads[t.id]]
+        elif isinstance(value, ast.List | ast.Dict) and not ast.dump(value).count("Name("):
+            names = [t.id for t in targets if isinstance(t, ast.Name)]
+            names = [word for word in names if 0 < loads[word] == filled[word]]
+        else:
+            continue
+        yield from ((word, first + node.lineno - 1) for word in names)
 
 
 def _optional(tree: ast.FunctionDef, first: int) -> Iterator[Optional]:

@@ -5,11 +5,12 @@ Reports blocks without a skip connection, of equal input and output shape, where
 that one was meant: equal sibling blocks have one; the blocks of its class that change the width
 have a projection; every later block's result is subtracted from what it reads; the class is called
 a residual block; a value saved as `residual`, `identity` or `shortcut` is never read, or only where
-a part is there that the block does not have; a stochastic depth was built for the block and never
-runs; a flag such as `use_residual` is set and neither the block nor one below it follows; an
-attention without one stands between two residual sums, one of which spans its like; the second half
-of a block multiplies, or goes on with its branch alone, where the first adds; the layers of a block
-are called from outside, or kept in a list, without its forward that adds.
+a part is there that the block does not have, or a list of `skips` is filled and never read; a
+stochastic depth was built for the block and never runs; a flag such as `use_residual` is set and
+neither the block nor one below it follows; an attention without one stands between two residual
+sums, one of which spans its like; the second half of a block multiplies, or goes on with its branch
+alone, where the first adds; the layers of a block are called from outside, or kept in a list,
+without its forward that adds.
 
 ## Why is this bad
 The network trains, only worse, and the worse the deeper it is: He et al. report 28.54 % error for
@@ -140,6 +141,16 @@ def _saved(blocks: Blocks) -> Iterator[Finding]:
     """Values saved under a shortcut's name that nobody reads."""
     for value in forgotten(blocks):
         word, needs = value.word, value.needs
+        if value.many:
+            yield RULE.at(
+                None,
+                f"{word!r} collects values in {value.source.function}, and nobody reads it: "
+                f"{value.block.type} joins none of them",
+                module=value.block.path,
+                source=value.source,
+                mends=(Mend(f"join them on the way up: `torch.cat([x, {word}.pop()], 1)`"),),
+            )
+            continue
         why = "never read" if not needs else f"read only where {needs} is there, and it is not"
         other = ", or join it where another value is joined" * bool(value.block.joins)
         yield RULE.at(
