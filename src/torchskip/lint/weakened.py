@@ -40,7 +40,7 @@ def weakened(evidence: Evidence) -> Iterator[Weakened]:
     sums: dict[int, Weakened] = {}
     for skip in skips:
         join = evidence.eval.graph.nodes[skip.join]
-        readers = list(flow.reads(join.outputs[0]))
+        readers = [n for value in join.outputs for n in flow.reads(value)]  # a failed sum has none
         terms = [m for v in join.inputs if (m := flow.producer(v)) and name(m) in ADDS]
         if len(readers) == 1 and not terms:  # the mean of several is none
             found = _scale(evidence, readers[0])
