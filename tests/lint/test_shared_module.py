@@ -97,3 +97,9 @@ def test_a_list_that_repeats_one_module_is_told_for_two_inputs_too():
     model = Net(forward, each=nn.ModuleList([encoder()] * 2), h=c2())
     images = [torch.zeros(2, 4, 8, 8) for _ in range(2)]
     assert check(model, *images, select=["TS203"]).findings
+
+
+def test_one_tensor_given_for_two_inputs_stands_for_two():
+    image = torch.zeros(2, 4, 8, 8)
+    model = Net(lambda s, a, b: s.h(s.e(a) - s.e(b)), e=encoder(), h=c2())
+    assert not check(model, image, image, select=["TS203"]).findings

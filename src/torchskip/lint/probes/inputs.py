@@ -33,12 +33,20 @@ def shapes_of(example: tuple[object, ...]) -> Shapes:
 
 
 def shaped(example: tuple[object, ...], shapes: Shapes) -> tuple[object, ...]:
-    """The example with tensors of these shapes, in the order of its own."""
+    """The example with tensors of these shapes, in the order of its own.
+
+    One tensor given twice becomes two: an example for two images is often one zero image.
+    """
     rest = iter(shapes)
+    seen: set[int] = set()
 
     def swap(tensor: Tensor) -> Tensor:
         shape = next(rest)
-        return tensor if tuple(tensor.shape) == shape else _like(tensor, shape)
+        if tuple(tensor.shape) != shape:
+            return _like(tensor, shape)
+        again = id(tensor) in seen
+        seen.add(id(tensor))
+        return tensor.detach().clone() if again else tensor
 
     result: tuple[object, ...] = rebuild(example, swap)
     return result
