@@ -33,6 +33,8 @@ class Weakened:
 def weakened(evidence: Evidence) -> Iterator[Weakened]:
     """Small scales on the shortcuts of several sums, learnt ones on any, or on sums in a row."""
     flow = evidence.eval.flow
+    if evidence.eval.graph.failure is not None:
+        return
     skips = [s for s in evidence.eval.skips if _adds_two(s)]
     numbers = [found for skip in skips for found in _on_shortcut(evidence, skip)]
     several = sum(not found.scale for found in numbers) > 1
