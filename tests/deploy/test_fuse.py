@@ -277,6 +277,31 @@ def test_hooks_shared_modules_and_weight_norm():
     assert len(seen) == before
 
 
+class Views(nn.Module):
+    """An activation in place, and a view of its result before it or after it."""
+
+    def __init__(self, before):
+        super().__init__()
+        self.conv, self.before = nn.Conv2d(3, 8, 1), before
+
+    def forward(self, x):
+        y = self.conv(x)
+        if self.before:
+            rows = y.flatten(1)
+            F.hardswish(y, inplace=True)
+            return rows
+        left, right = F.hardswish(y, inplace=True).chunk(2, 1)
+        return left.flatten(1) + y.flatten(1)[:, : right[0].numel()]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_views_after_the_last_write_are_in_no_layers_way(before):
+    fused = check(Views(before).eval(), torch.randn(2, 3, 6, 6))
+    chained = any(getattr(m, "unary", None) for m in fused.code.children())
+    assert chained == (not before)
+    assert any("through views" in event.why for event in fused.report.kept) == before
+
+
 def test_the_input_is_not_written_to():
     net = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 3, 1), nn.ReLU(inplace=True)).eval()
     x = torch.randn(2, 3, 4, 4)

@@ -167,8 +167,9 @@ def _parts_written(node: fx.Node, written: set[Any]) -> bool:
 def make_pure(program: Program) -> None:
     """Turn in-place operators into plain ones where every version has one name.
 
-    Where memory is written through a view, or a view of written memory is read, the values that
-    share it are marked literal instead, and start from a copy when they are not the pass's own.
+    Views may follow the last write. Where memory is written through a view, or a view of it is
+    taken before a write, the values that share it are marked literal instead, and start from a
+    copy when they are not the pass's own.
     """
     groups: dict[Any, list[fx.Node]] = defaultdict(list)
     for node in program.graph.nodes:
@@ -177,11 +178,14 @@ def make_pure(program: Program) -> None:
     written = {w.meta["memory"] for n in program.graph.nodes for w in writing(n)}
     for memory in written:
         group = groups[memory]
-        pure = all(_plain_form(n) is not None for n in group[1:]) and not viewing_fresh(group[0])
-        if pure:
-            for node in group[1:]:
+        last = max(index for index, node in enumerate(group) if writing(node))
+        pure = all(_plain_form(n) is not None for n in group[1 : last + 1])
+        if pure and not viewing_fresh(group[0]):
+            for node in group[1 : last + 1]:
                 node.target = _plain_form(node)  # type: ignore[assignment]
                 node.meta["memory"] = f"version {node.name}"
+            for node in group[last + 1 :]:  # views of what is written no more
+                node.meta["memory"] = group[last].meta["memory"]
             continue
         for node in group:
             node.meta["literal"] = True
