@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 import torchskip
 from torchskip.deploy import fuse
-from torchskip.deploy.kernels import Convolution, available
+from torchskip.deploy.kernels import Convolution
+from torchskip.deploy.onednn import convolves
 from torchskip.deploy.proof import largest_difference
 from torchskip.errors import FuseError
 from torchskip.nn import Skip
@@ -382,16 +383,16 @@ def test_beyond_the_tolerance_is_refused():
 def test_without_onednn_the_same(monkeypatch):
     net = settle(nn.Sequential(bottleneck(), nn.ReLU(), bottleneck(), nn.Hardswish()))
     x = torch.randn(2, 16, 8, 8)
-    monkeypatch.setattr("torchskip.deploy.kernels.available", lambda *_: False)
-    monkeypatch.setattr("torchskip.deploy.kernels._linear_available", lambda *_: False)
+    monkeypatch.setattr("torchskip.deploy.kernels.convolves", lambda *_: False)
+    monkeypatch.setattr("torchskip.deploy.kernels.multiplies", lambda *_: False)
     fused = check(net, x)
     assert not any(m.native or m.flat for m in fused.code.children() if isinstance(m, Convolution))
 
 
 def test_onednn_is_tried_where_it_is():
     if torch.backends.mkldnn.is_available():
-        assert available(None, True, torch.float32)
-        assert available(None, False, torch.bfloat16)
+        assert convolves(None, True, torch.float32, 2)
+        assert convolves(None, False, torch.bfloat16, 3)
 
 
 def test_the_report_accounts_for_every_place():
@@ -460,3 +461,28 @@ def test_rows_of_pixels_keep_samples_apart_unless_they_are_mixed(monkeypatch):
         for shape in [(8, 3, 16, 16), (7, 3, 12, 20)] if not mixed else [(8, 3, 16, 16)]:
             x = torch.randn(shape)
             torch.testing.assert_close(fast(x), net(x), atol=1e-5, rtol=1e-5)
+
+
+class Volumes(nn.Module):
+    def __init__(self, groups=1, bias=True):
+        super().__init__()
+        self.stem = nn.Conv3d(1, 16, 3, padding=1, bias=bias)
+        self.one = nn.Conv3d(16, 16, 3, padding=1, groups=groups, bias=bias)
+        self.two = nn.Conv3d(16, 16, (1, 3, 3), padding=(0, 1, 1), bias=bias)
+
+    def forward(self, x):
+        x = torch.relu(self.stem(x))
+        return torch.relu(x + self.two(torch.relu(self.one(x))))
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+@pytest.mark.parametrize("groups", [1, 2, 16])
+def test_volumes_run_on_packed_weights_with_their_channels_last(groups, dtype):
+    net, x = Volumes(groups).eval(), torch.randn(2, 1, 5, 8, 9)
+    fused = check(net, x, dtype=dtype)
+    layers = [m for m in fused.code.children() if isinstance(m, Convolution)]
+    assert [m.native for m in layers] == [True] * 3
+    with torch.no_grad():
+        for layer in layers[:1]:
+            y = layer(x.to(layer.kernel.weight.dtype))
+            assert y.is_contiguous(memory_format=torch.channels_last_3d) and y.stride(1) == 1

@@ -9,9 +9,9 @@ from torch import fx
 from torchskip.deploy.find import bare, find_affines, find_kernels, kernel, replace_node
 from torchskip.deploy.fold import after
 from torchskip.deploy.gates import gate_first
-from torchskip.deploy.kernels import Unary
 from torchskip.deploy.merge import fold_after, fold_before, fold_rectified, merge_parallel, times
 from torchskip.deploy.program import Program, aten, is_op, literal
+from torchskip.deploy.unary import Unary
 
 __all__ = ["fuse_passes"]
 

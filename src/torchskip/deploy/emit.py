@@ -8,10 +8,12 @@ from typing import Any
 import torch
 
 from torchskip.deploy.forms import OTHER_FORMS, gelu
-from torchskip.deploy.kernels import Convolution, Linear, Unary
+from torchskip.deploy.kernels import Convolution, Linear
+from torchskip.deploy.onednn import conv_layout
 from torchskip.deploy.plan import Plan, Ref, Step, overload
 from torchskip.deploy.program import aten
 from torchskip.deploy.reuse import IN_PLACE
+from torchskip.deploy.unary import Unary
 
 __all__ = ["Emitter"]
 
@@ -110,9 +112,10 @@ class Emitter:
         return tree
 
     def _channels_last(self, x: Any, shape: tuple[int, ...]) -> Any:
-        if len(shape) != 4:
+        layout = conv_layout(len(shape))
+        if layout is torch.contiguous_format:
             return x
-        made = self.node("aten::contiguous", [x, torch.channels_last])
+        made = self.node("aten::contiguous", [x, layout])
         made.setType(x.type())
         return made
 
@@ -137,11 +140,12 @@ class Emitter:
         if kernel.spatial == 0:
             y = self.call("aten::linear", x, kernel.weight, kernel.bias)
         else:
-            graphed = kernel.spatial == 2 and not kernel.transposed
+            graphed = kernel.spatial > 1 and not kernel.transposed
             name = "aten::_convolution" if graphed else "aten::convolution"
             tail = [False] * 4 if graphed else []
+            weight = kernel.weight if graphed else layer.packed  # oneDNN packs its own
             y = self.call(
-                name, x, kernel.weight, kernel.bias, list(kernel.stride), list(kernel.padding),
+                name, x, weight, kernel.bias, list(kernel.stride), list(kernel.padding),
                 list(kernel.dilation), kernel.transposed, list(kernel.output_padding),
                 kernel.groups, *tail,
             )  # fmt: skip

@@ -1,16 +1,11 @@
 """What a fused model runs: convolutions with their epilogue, prepacked for oneDNN.
 
-``torch.ops.mkldnn`` is no public interface. Each operator is tried once on a small example
-against eager PyTorch; one that is missing, or answers otherwise, is not used, and the same
-module then runs eager operators, in place.
+Where oneDNN's operators are not to be had, the same modules run eager ones, in place.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
@@ -18,126 +13,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from torchskip.deploy.fold import Kernel
+from torchskip.deploy.onednn import Words, conv_layout, convolves, multiplies, pack, words
+from torchskip.deploy.unary import Unary
 
-__all__ = ["Convolution", "Linear", "Unary", "available", "conv_layout"]
-
-_EAGER: dict[str, Callable[..., Tensor]] = {
-    "relu": torch.relu_,
-    "sigmoid": torch.sigmoid_,
-    "tanh": torch.tanh_,
-    "swish": lambda x: F.silu(x, inplace=True),
-    "hardswish": lambda x: F.hardswish(x, inplace=True),
-    "hardsigmoid": lambda x: F.hardsigmoid(x, inplace=True),
-    "leaky_relu": lambda x, slope: F.leaky_relu(x, slope, inplace=True),
-    "hardtanh": lambda x, low, high: x.clamp_(low, high),
-    "gelu": lambda x, approximate: F.gelu(x, approximate=approximate),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Unary:
-    """An activation by oneDNN's name, its numbers and its variant."""
-
-    name: str
-    scalars: tuple[float, ...] = ()
-    algorithm: str = ""
-
-    def eager(self, x: Tensor) -> Tensor:
-        """Apply it to `x`, in place where there is such a form."""
-        more = (self.algorithm,) if self.algorithm else self.scalars
-        return _EAGER[self.name](x, *more)
-
+__all__ = ["Convolution", "Linear"]
 
 _RELU = Unary("relu")
-_NONE: tuple[str, list[float], str] = ("none", [], "")
+_NONE: Words = words(None)
 
 
-def conv_layout(rank: int) -> torch.memory_format:
-    """Return the memory format with the channels last."""
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    return formats.get(rank, torch.contiguous_format)
+def _laid_out(weight: Tensor, layout: torch.memory_format) -> Tensor:
+    """Return `weight` in a layout that PyTorch recognises.
 
-
-def _agrees(make: Callable[[], tuple[Tensor, Tensor]]) -> bool:
-    try:
-        with torch.no_grad():
-            result, truth = make()
-        return torch.allclose(result, truth, rtol=1e-4, atol=1e-5)
-    except Exception:
-        return False
-
-
-def _example(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    # No random numbers: the caller's generator is not ours.
-    x = torch.linspace(-1, 1, 2 * 16 * 25).sin().view(2, 16, 5, 5).to(dtype)
-    weight = torch.linspace(-2, 2, 16 * 16 * 9).cos().view(16, 16, 3, 3).to(dtype) / 8
-    return x.contiguous(memory_format=torch.channels_last), weight, x.mean((0, 2, 3))
-
-
-@cache
-def available(unary: Unary | None, binary: bool, dtype: torch.dtype) -> bool:
-    """Say whether oneDNN does ``unary(conv(x) [+ other])`` here, as eager PyTorch does it."""
-    if not torch.backends.mkldnn.is_available() or dtype not in (torch.float32, torch.bfloat16):  # type: ignore[no-untyped-call]
-        return False
-    if binary and unary is not None and unary.name != "relu":
-        return False
-    # In bfloat16 the two round differently: what is asked there is whether it runs.
-    tolerance = 1.0 if dtype == torch.float32 else 0.0
-
-    def make() -> tuple[Tensor, Tensor]:
-        x, weight, bias = _example(dtype)
-        kernel = Kernel(weight, bias, (1, 1), (1, 1), (1, 1))
-        truth = F.conv2d(x.float(), weight.float(), bias.float(), 1, 1)
-        packed = _pack(kernel, tuple(x.shape))
-        arguments = ([1, 1], [1, 1], [1, 1], 1)
-        name, scalars, algorithm = _words(unary)
-        if binary:
-            other = x.clone(memory_format=torch.preserve_format)
-            truth = truth + other.float()
-            op = torch.ops.mkldnn._convolution_pointwise_.binary
-            result = op(
-                other, x, packed, bias, *arguments, "add", 1.0, name if unary else None, [], ""
-            )
-        else:
-            op = torch.ops.mkldnn._convolution_pointwise.default
-            result = op(x, packed, bias, *arguments, name, scalars, algorithm)
-        truth = truth if unary is None else unary.eager(truth)
-        return result.float() * tolerance, truth * tolerance
-
-    return _agrees(make)
-
-
-@cache
-def _linear_available(unary: Unary | None, dtype: torch.dtype) -> bool:
-    if not torch.backends.mkldnn.is_available() or dtype not in (torch.float32, torch.bfloat16):  # type: ignore[no-untyped-call]
-        return False
-
-    def make() -> tuple[Tensor, Tensor]:
-        x, weight, bias = _example(dtype)
-        x, weight = x.permute(0, 2, 3, 1), weight[..., 0, 0].contiguous()
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight, 50)
-        result = torch.ops.mkldnn._linear_pointwise(x, packed, bias, *_words(unary))
-        truth = F.linear(x.float(), weight.float(), bias.float())
-        truth = truth if unary is None else unary.eager(truth)
-        return (result.float(), truth) if dtype == torch.float32 else (truth, truth)
-
-    return _agrees(make)
-
-
-def _words(unary: Unary | None) -> tuple[str, list[float], str]:
-    return ("none", [], "") if unary is None else (unary.name, [*unary.scalars], unary.algorithm)
-
-
-def _pack(kernel: Kernel, shape: tuple[int, ...]) -> Tensor:
-    packed: Tensor = torch.ops.mkldnn._reorder_convolution_weight(
-        kernel.weight.contiguous(),
-        list(kernel.padding),
-        list(kernel.stride),
-        list(kernel.dilation),
-        kernel.groups,
-        list(shape),
-    )
-    return packed
+    With one input channel `contiguous` returns what was given, whose strides PyTorch takes for
+    channels first; the operator then writes its result so.
+    """
+    return torch.empty_like(weight, memory_format=layout).copy_(weight)
 
 
 class _Prepacked(nn.Module):
@@ -188,34 +79,37 @@ class Convolution(_Prepacked):
         self.layout = conv_layout(kernel.weight.dim())
         on_cpu = kernel.weight.device.type == "cpu"
         plain = (
-            on_cpu and kernel.spatial == 2 and not kernel.transposed and math.prod(self.shape) > 0
+            on_cpu and kernel.spatial > 1 and not kernel.transposed and math.prod(self.shape) > 0
         )
         first = None if self.binary else self.unary
-        self.native = plain and available(first, self.binary, dtype)
+        self.native = plain and convolves(first, self.binary, dtype, kernel.spatial)
         # With groups the operator convolves and adds apart, and lacks bfloat16 at that.
         self.joins = self.native and self.binary and kernel.groups == 1
         joins = self.joins or not self.binary
-        self.chained = self.native and joins and available(self.unary, self.binary, dtype)
+        self.chained = (
+            self.native and joins and convolves(self.unary, self.binary, dtype, kernel.spatial)
+        )
         self.flat = (
             plain
+            and kernel.spatial == 2
             and kernel.pointwise
             and kernel.groups == 1
             and not self.binary
-            and _linear_available(self.unary, dtype)
+            and multiplies(self.unary, dtype)
         )
         if self.flat:
             rows = self.shape[0] * math.prod(self.shape[2:])
             weight = kernel.weight.flatten(1).contiguous()
             self.packed = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
         elif self.native:
-            self.packed = _pack(kernel, self.shape)
+            self.packed = pack(kernel, self.shape)
         else:
-            self.packed = kernel.weight.contiguous(memory_format=self.layout)
+            self.packed = _laid_out(kernel.weight, self.layout)
         self.arguments = (
             [list(kernel.padding), list(kernel.stride), list(kernel.dilation)],
             kernel.groups,
         )
-        self.words = _words(self.unary if self.chained or self.flat else None)
+        self.words = words(self.unary if self.chained or self.flat else None)
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """Run it."""
@@ -279,12 +173,12 @@ class Linear(_Prepacked):
     def prepare(self) -> None:
         """Pack the weight."""
         weight = self.kernel.weight.contiguous()
-        self.native = weight.device.type == "cpu" and _linear_available(self.unary, weight.dtype)
+        self.native = weight.device.type == "cpu" and multiplies(self.unary, weight.dtype)
         if self.native:
             self.packed = torch.ops.mkldnn._reorder_linear_weight(weight, self.rows)
         else:
             self.packed = weight
-        self.words = _words(self.unary)
+        self.words = words(self.unary)
 
     def forward(self, x: Tensor) -> Tensor:
         """Run it."""

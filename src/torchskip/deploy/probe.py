@@ -23,6 +23,8 @@ _LARGE = (((-128, -160, -160), (-64, -96, -128)), ((-127, -159, -159), (-61, -93
 _SIDE = 224
 # Far and odd: a step of one pixel changes nothing behind a stride of four.
 _SMALL_FAR = ((33, 65, 97),)
+# A volume twice as long on every side has eight times as many voxels: by the side's length.
+_VOLUME = ((224, (-96, -128, -160)), (64, (-32, 32, 64)), (0, (32, 64, 96)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,8 +89,7 @@ def _probes(
     """Run at other batch sizes, at other heights and widths: at both at once if that will do."""
     batch, side, odd = (frozenset({n}) for n in ("batch size", "height and width", "odd size"))
     spatial = any(t.dim() > 2 for t in given.tensors)
-    large = all(size >= _SIDE for t in given.tensors for size in t.shape[2:])
-    even_steps, odd_steps = _LARGE if large else _SMALL
+    even_steps, odd_steps, far_steps = _steps(given)
     batches = () if not given.batch else (1, 3) if given.batch > 1 else (2, 3)
     lone = other_size(given, batch=1) if given.batch > 1 else given
     found: list[_Probe] = []
@@ -107,8 +108,7 @@ def _probes(
     # All at once, if that will do: an odd size tells floors and ceilings from exact parts.
     odd_why: list[str] = []
     if spatial and batches:
-        far = odd_steps if large else _SMALL_FAR
-        every = (other_size(given, batch=batches[0], steps=s) for s in far)
+        every = (other_size(given, batch=batches[0], steps=s) for s in far_steps)
         if look_at("another batch size and odd sizes", batch | side | odd, every, odd_why):
             return found
     both = (other_size(given, batch=n, steps=s) for n in batches[:1] for s in even_steps)
@@ -122,6 +122,23 @@ def _probes(
         steps = (other_size(source, steps=s) for s in odd_steps)
         look_at("an odd size", odd, steps, notes)
     return found
+
+
+_Steps = tuple[tuple[int, ...], ...]
+
+
+def _steps(given: Inputs) -> tuple[_Steps, _Steps, _Steps]:
+    """Return the even, the odd, and the far and odd steps of height, width and depth to try."""
+    shapes = [t.shape[2:] for t in given.tensors]
+    if any(len(shape) == 3 for shape in shapes):
+        sides = [min(s[axis] for s in shapes if len(s) > axis) for axis in range(3)]
+        even = tuple(
+            next(s[axis] for least, s in _VOLUME if n >= least) for axis, n in enumerate(sides)
+        )
+        return (even,), _SMALL[1], (tuple(step + 1 for step in even),)
+    if all(size >= _SIDE for shape in shapes for size in shape):
+        return *_LARGE, _LARGE[1]
+    return *_SMALL, _SMALL_FAR
 
 
 def _first(
