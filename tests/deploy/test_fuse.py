@@ -485,4 +485,5 @@ def test_volumes_run_on_packed_weights_with_their_channels_last(groups, dtype):
     with torch.no_grad():
         for layer in layers[:1]:
             y = layer(x.to(layer.kernel.weight.dtype))
-            assert y.is_contiguous(memory_format=torch.channels_last_3d) and y.stride(1) == 1
+            assert y.is_contiguous(memory_format=torch.channels_last_3d)
+            assert y.stride(1) == 1

@@ -8,12 +8,15 @@ import torch
 from torch import Tensor, fx
 
 from torchskip.deploy.plan import Plan
+from torchskip.deploy.race import slower
 from torchskip.deploy.script import Function, Unscripted, script
 
 __all__ = ["Compiled"]
 
 # More sizes than these are run operator by operator: a compiled function holds packed weights.
 _LIMIT = 8
+# With so many operators outside oneDNN's groups a compiled function need not be compared.
+_FEW = 2
 _Key = tuple[object, ...]
 
 
@@ -57,13 +60,17 @@ class Compiled:
     def prepare(self, tensors: Sequence[Tensor]) -> str:
         """Compile for the sizes of `tensors`, if that can be done; say what came of it."""
         shapes = " ".join(str(tuple(t.shape)) for t in tensors)
+        self._functions[_key(tensors)] = self.code
         try:
-            function, groups = script(self.plan, self.code, tensors, self.tolerance)
+            made = script(self.plan, self.code, tensors, self.tolerance)
         except Unscripted as reason:
-            self._functions[_key(tensors)] = self.code
             return f"at {shapes} operator by operator: {reason}"
-        self._functions[_key(tensors)] = function
-        return f"at {shapes} as one function with {groups} parts compiled by oneDNN"
+        parts = f"one function with {made.groups} parts compiled by oneDNN"
+        # Between a group and what is none, values may change their layout.
+        if made.others > _FEW and slower(made.function, self.code, tensors):
+            return f"at {shapes} operator by operator: faster than {parts}"
+        self._functions[_key(tensors)] = made.function
+        return f"at {shapes} as {parts}"
 
 
 def _key(tensors: Sequence[Tensor]) -> _Key:

@@ -17,7 +17,7 @@ from torchskip.deploy.chain import fuse_passes
 from torchskip.deploy.grow import grow
 from torchskip.deploy.model import FusedModel, Layout
 from torchskip.deploy.narrow import narrow, trunk
-from torchskip.deploy.norms import norms_by_rows
+from torchskip.deploy.norms import norms_by_columns
 from torchskip.deploy.pages import keep_pages
 from torchskip.deploy.plan import lower, record
 from torchskip.deploy.probe import Sight, look
@@ -137,7 +137,7 @@ def _finish(
     program: Program, sight: Sight, given: Inputs, apart: bool, allowed: float
 ) -> tuple[FusedModel, tuple[Check, ...], tuple[str, ...]]:
     """Assign buffers, compile and prove."""
-    norms_by_rows(program)
+    norms_by_columns(program)
     overwrite(program)
     program.tidy()
     _, base, small = sight.captures[0]

@@ -1,8 +1,8 @@
 """Group normalisation of large maps, channels last, from sums that lose no digits.
 
-PyTorch adds up a channels-last map value by value in float32, which of 500,000 values loses some
-hundred units in the last place, and a thousand of 8 million. Here every row is summed first, then
-the rows in float64. Eager PyTorch without channels-last is as exact.
+PyTorch adds up a channels-last map value by value in float32: some 3,000 units in the last place
+are lost over 500,000 values. Here every column is summed first, then the columns in float64. Eager
+PyTorch without channels-last is as exact.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from torch import Tensor, fx, nn
 
 from torchskip.deploy.capture import Inputs
 from torchskip.deploy.find import affine
+from torchskip.deploy.onednn import conv_layout
 from torchskip.deploy.program import Program, aten, is_op, literal
 from torchskip.deploy.rehearse import rehearse
+from torchskip.deploy.sizes import generalise
 
-__all__ = ["ScaleShift", "norms_by_rows"]
+__all__ = ["ScaleShift", "norms_by_columns"]
 
 # So many values in a group are summed with an error of about 1e-6 by PyTorch.
 _LARGE = 2**14
@@ -58,15 +60,19 @@ class ScaleShift(nn.Module):
         return scale, shift
 
     def _mean(self, x: Tensor) -> Tensor:
-        rows = x.mean(-1).double()
-        channels = rows.mean(tuple(range(2, rows.dim()))) if rows.dim() > 2 else rows
-        return channels.view(-1, self.groups, self._each(x)).mean(-1, keepdim=True)
+        count, channels, *outer, width = x.shape
+        rows = math.prod(outer)
+        # A product with ones adds up twenty times as fast as `sum` along an axis that is not last.
+        lines = x.movedim(1, -1).reshape(count, rows, width * channels)
+        sums = torch.bmm(x.new_ones(count, 1, rows), lines).double().div(rows)
+        by_group = sums.view(count, width, self.groups, self._each(x))
+        return by_group.mean((1, 3)).unsqueeze(-1)
 
     def _each(self, x: Tensor) -> int:
         return x.shape[1] // self.groups
 
 
-def norms_by_rows(program: Program) -> None:
+def norms_by_columns(program: Program) -> None:
     """Rewrite the group normalisations of large float32 maps."""
     for node in list(program.graph.nodes):
         if is_op(node, aten.native_group_norm) and not literal(node) and _concerns(node):
@@ -89,8 +95,9 @@ def _concerns(node: fx.Node) -> bool:
 def _rewrite(program: Program, node: fx.Node) -> None:
     given: list[Any] = [*node.args[:3]]  # the map, the weight, the bias
     groups, eps = cast("tuple[int, float]", node.args[6:])
-    like = tuple(None if v is None else _like(v) for v in given)
-    seen = rehearse(ScaleShift(groups, eps), Inputs(like, {}))
+    module = ScaleShift(groups, eps)
+    seen, other = (rehearse(module, Inputs(_like(given, more), {})) for more in (0, 1))
+    generalise([seen, other])
     inputs = (n for n in seen.graph.nodes if n.op == "placeholder")
     twins = dict(zip(inputs, (v for v in given if v is not None), strict=True))
     path, results = node.meta.get("path", ""), tuple(node.users)
@@ -98,16 +105,29 @@ def _rewrite(program: Program, node: fx.Node) -> None:
         scale, shift = program.graph.graph_copy(seen.graph, twins)  # type: ignore[misc]
         made = program.graph.call_function(affine, (given[0], scale, shift))
     for original, twin in twins.items():
-        if original.op == "placeholder":
-            continue
-        twin.meta.update(path=path, memory=f"{node.name} {original.meta.get('memory')}")
+        if "memory" in original.meta and original.op != "placeholder":
+            twin.meta.update(path=path, memory=f"{node.name} {original.meta['memory']}")
         if is_op(twin, aten.view):
             twin.target = aten.reshape.default  # whatever the strides
     made.meta.update({**given[0].meta, "path": path, "memory": f"new {made.name}"})
     for result in results:
         result.replace_all_uses_with(made)
-    program.done("written out", node, "group normalisation, row by row")
+    program.done("written out", node, "group normalisation, by columns")
 
 
-def _like(value: fx.Node) -> Tensor:
-    return torch.empty(value.meta["shape"], dtype=value.meta["dtype"], device="meta")
+def _like(given: list[Any], more: int) -> tuple[Tensor | None, ...]:
+    """Return tensors without values like the given ones, or of a larger map where `more` is 1.
+
+    Every axis grows by another step: two equal sides are then told apart.
+    """
+    shape = given[0].meta["shape"]
+    sides = (n + more * (axis + 1) for axis, n in enumerate(shape[2:]))
+    shapes = [(shape[0] + more, shape[1], *sides), *((shape[1],) * 2)]
+    tensors = [
+        None if v is None else torch.empty(size, dtype=v.meta["dtype"], device="meta")
+        for v, size in zip(given, shapes, strict=True)
+    ]
+    layout = conv_layout(len(shape))  # in which lines lie side by side
+    return tuple(
+        t.contiguous(memory_format=layout) if t is not None and t.dim() > 1 else t for t in tensors
+    )

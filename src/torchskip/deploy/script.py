@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,21 +23,31 @@ from torchskip.deploy.kernels import Convolution, Linear
 from torchskip.deploy.plan import Plan
 from torchskip.deploy.proof import largest_difference
 
-__all__ = ["Function", "Unscripted", "script"]
+__all__ = ["Function", "Script", "Unscripted", "script"]
 
 Function = Callable[..., tuple[Tensor, ...]]
+# They do not touch the values, or only where these lie otherwise than wanted.
+_VIEWS = {
+    f"aten::{name}"
+    for name in ("contiguous", "flatten", "alias", "slice", "reshape", "view", "permute", "size")
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A compiled function, the groups that oneDNN compiled in it, the operators outside them."""
+
+    function: Function
+    groups: int
+    others: int
 
 
 class Unscripted(Exception):  # noqa: N818 - an answer, not a fault
     """A plan does not run as one compiled function here; the message says why."""
 
 
-def script(
-    plan: Plan, code: fx.GraphModule, inputs: Sequence[Tensor], tolerance: float
-) -> tuple[Function, int]:
+def script(plan: Plan, code: fx.GraphModule, inputs: Sequence[Tensor], tolerance: float) -> Script:
     """Compile `plan`, of which `code` is the module, for the sizes of `inputs`.
-
-    Returns the function and the number of groups of operators that oneDNN compiled in it.
 
     Raises:
         Unscripted: where that cannot be done, gives nothing, or computes from `inputs` what
@@ -60,13 +70,14 @@ def script(
     raise Unscripted(reasons[-1])
 
 
-def _compile(graph: Any, inputs: Sequence[Tensor], tolerance: float) -> tuple[Function, int]:
+def _compile(graph: Any, inputs: Sequence[Tensor], tolerance: float) -> Script:
     function: Any = torch._C._create_function_from_graph("fused", graph)
     with _onednn_fusion(), torch.no_grad():
         truths = function(
             False, *inputs
         )  # operator by operator, while the executor notes the sizes
-        groups = [group for plan in _plans(function, inputs) for group in _groups(plan.graph)]
+        plans = _plans(function, inputs)
+        groups = [group for plan in plans for group in _groups(plan.graph)]
         if not groups:
             raise Unscripted("oneDNN's graph interface takes none of its operators")
         if any(_reads_twice(group) for group in groups):
@@ -75,7 +86,9 @@ def _compile(graph: Any, inputs: Sequence[Tensor], tolerance: float) -> tuple[Fu
     difference = max(map(largest_difference, results, truths), default=0.0)
     if not difference <= tolerance:
         raise Unscripted(f"oneDNN's graph differs by {difference:.1e} from its operators")
-    return partial(function, False), len(groups)
+    kinds = [node.kind() for plan in plans for node in plan.graph.nodes()]
+    others = sum(kind.startswith("aten::") and kind not in _VIEWS for kind in kinds)
+    return Script(partial(function, False), len(groups), others)
 
 
 def _plans(function: Any, inputs: Sequence[Tensor]) -> list[Any]:
