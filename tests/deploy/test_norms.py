@@ -1,4 +1,4 @@
-"""Group normalisation of large maps is as exact channels last as it is channels first."""
+"""Normalisation of large maps is as exact channels last as it is channels first."""
 
 import pytest
 import torch
@@ -9,17 +9,24 @@ from torchskip import fuse
 from torchskip.deploy.norms import ScaleShift
 from torchskip.deploy.proof import largest_difference
 
+LAYERS = {
+    1: (nn.Conv1d, nn.InstanceNorm1d),
+    2: (nn.Conv2d, nn.InstanceNorm2d),
+    3: (nn.Conv3d, nn.InstanceNorm3d),
+}
+
 
 class Block(nn.Module):
     """A residual block with normalisation over groups; `dims` axes of space."""
 
-    def __init__(self, dims, groups=2, **options):
+    def __init__(self, dims, groups=2, affine=True):
         super().__init__()
-        conv = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[dims]
+        conv, instance = LAYERS[dims]
         self.stem, self.conv = conv(1, 8, 3, padding=1), conv(8, 8, 3, padding=1)
-        self.norm = nn.GroupNorm(groups, 8, **options)
-        nn.init.normal_(self.norm.weight) if self.norm.affine else None
-        nn.init.normal_(self.norm.bias) if self.norm.affine else None
+        each = groups == "instance"
+        self.norm = instance(8, affine=affine) if each else nn.GroupNorm(groups, 8, affine=affine)
+        for parameter in self.norm.parameters():
+            nn.init.normal_(parameter)
 
     def forward(self, x):
         x = self.stem(x)
@@ -42,12 +49,13 @@ def test_the_sums_by_columns_are_those_of_float64(groups, shape, affine):
     assert (scale * x + shift - truth).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("options", [{}, {"affine": False}, {"groups": 8}])
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("groups", [2, 8, "instance"])
 @pytest.mark.parametrize("shape", [(2, 1, 200, 170), (1, 1, 32, 64, 40)])
 @torch.no_grad()
-def test_large_maps_are_normalised_exactly_at_every_size(shape, options):
+def test_large_maps_are_normalised_exactly_at_every_size(shape, groups, affine):
     torch.manual_seed(0)
-    net = Block(len(shape) - 2, **options).eval()
+    net = Block(len(shape) - 2, groups, affine).eval()
     fast = fuse(net, torch.randn(shape) + 1)
     assert columns(fast) == 1
     for factor in (1, 1, 2):
@@ -65,8 +73,9 @@ def test_large_maps_are_normalised_exactly_at_every_size(shape, options):
         ((2, 1, 200, 170), torch.bfloat16),  # rounds more than the sum loses
     ],
 )
-def test_other_maps_keep_the_operator(shape, dtype):
-    net = Block(len(shape) - 2).eval()
+@pytest.mark.parametrize("groups", [2, "instance"])
+def test_other_maps_keep_the_operator(groups, shape, dtype):
+    net = Block(len(shape) - 2, groups).eval()
     assert columns(fuse(net, torch.randn(shape), dtype=dtype, tolerance=5e-2)) == 0
 
 

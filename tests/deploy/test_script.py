@@ -123,3 +123,37 @@ def test_fusing_leaves_torchscripts_settings(enabled):
         assert torch._C._jit_llga_enabled() is enabled
     finally:
         torch._C._jit_set_llga_enabled(before)
+
+
+class Stretched(nn.Module):
+    """A residual network with much between its convolutions that oneDNN's graph does not take."""
+
+    def __init__(self):
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(8, 8, 3, padding=1) for _ in range(4))
+
+    def forward(self, x):
+        for conv in self.convs:
+            x = x + torch.cumsum(conv(x), 1)
+        return x
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_the_faster_of_the_two_runs(monkeypatch, slow):
+    asked = []
+    monkeypatch.setattr(
+        "torchskip.deploy.compiled.slower", lambda *functions: asked.append(functions) or slow
+    )
+    torch.manual_seed(0)
+    net, x = Stretched().eval(), torch.randn(2, 8, 12, 12)
+    fast = fuse(net, x)
+    assert len(asked) == 1
+    assert compiled(fast) != slow
+    assert any("operator by operator: faster than one" in n for n in fast.report.notes) == slow
+    with torch.no_grad():
+        torch.testing.assert_close(fast(x), net(x), atol=1e-5, rtol=1e-5)
+
+
+def test_where_all_is_in_groups_nothing_is_compared(monkeypatch):
+    monkeypatch.setattr("torchskip.deploy.compiled.slower", None)
+    assert compiled(fuse(residual(), torch.randn(1, 3, 16, 16)))

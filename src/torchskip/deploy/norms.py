@@ -1,4 +1,4 @@
-"""Group normalisation of large maps, channels last, from sums that lose no digits.
+"""Normalisation over groups of large maps, channels last, from sums that lose no digits.
 
 PyTorch adds up a channels-last map value by value in float32: some 3,000 units in the last place
 are lost over 500,000 values. Here every column is summed first, then the columns in float64. Eager
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -19,12 +21,13 @@ from torchskip.deploy.find import affine
 from torchskip.deploy.onednn import conv_layout
 from torchskip.deploy.program import Program, aten, is_op, literal
 from torchskip.deploy.rehearse import rehearse
-from torchskip.deploy.sizes import generalise
+from torchskip.deploy.sizes import extent, generalise
 
 __all__ = ["ScaleShift", "norms_by_columns"]
 
 # So many values in a group are summed with an error of about 1e-6 by PyTorch.
 _LARGE = 2**14
+_RESHAPES = (aten.view, aten.reshape, aten._unsafe_view)
 
 
 class ScaleShift(nn.Module):
@@ -72,50 +75,94 @@ class ScaleShift(nn.Module):
         return x.shape[1] // self.groups
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Norm:
+    """Group normalisation of `x`, and the nodes that are its result."""
+
+    x: fx.Node
+    weight: fx.Node | None
+    bias: fx.Node | None
+    groups: int
+    eps: float
+    results: tuple[fx.Node, ...]
+
+
 def norms_by_columns(program: Program) -> None:
-    """Rewrite the group normalisations of large float32 maps."""
+    """Rewrite the normalisations over groups, or each channel, of large float32 maps."""
     for node in list(program.graph.nodes):
-        if is_op(node, aten.native_group_norm) and not literal(node) and _concerns(node):
-            _rewrite(program, node)
+        if literal(node):
+            continue
+        norm = _group_norm(node) or _instance_norm(program, node)
+        if norm is not None and _concerns(norm):
+            _rewrite(program, node, norm)
     program.tidy()
 
 
-def _concerns(node: fx.Node) -> bool:
-    x, groups = node.all_input_nodes[0], cast("int", node.args[6])
+def _group_norm(node: fx.Node) -> _Norm | None:
     alone = all(u.target is operator.getitem and u.args[1] == 0 for u in node.users)
-    # A map of one axis has no channels-last form.
-    return (
-        x.meta["dtype"] == torch.float32
-        and len(x.meta["shape"]) > 3
-        and math.prod(x.meta["shape"][1:]) >= _LARGE * groups
-        and alone
+    if not is_op(node, aten.native_group_norm) or not alone:
+        return None
+    x, weight, bias, *_, groups, eps = cast("Any", node.args)
+    return _Norm(x, weight, bias, groups, eps, tuple(node.users))
+
+
+def _instance_norm(program: Program, node: fx.Node) -> _Norm | None:
+    """Read batch normalisation of all samples' channels as one sample's: groups of one channel."""
+    if not is_op(node, aten.native_batch_norm) or not node.args[5] or node.args[3] is not None:
+        return None
+    flat, weight, bias, *_, eps = cast("Any", node.args)
+    parts = tuple(node.users)
+    if not is_op(flat, *_RESHAPES) or any(u.args[1] != 0 for u in parts):
+        return None
+    x = flat.args[0]
+    count, channels, *sides = x.meta["shape"]
+    results = tuple(u for part in parts for u in part.users if u.target is not extent)
+    back = all(is_op(r, *_RESHAPES) and r.meta["shape"] == x.meta["shape"] for r in results)
+    weight, bias = (_once(v) for v in (weight, bias))
+    each = all(
+        v is None or (program.constant(v) is not None and v.meta["shape"] == (channels,))
+        for v in (weight, bias)
     )
+    if not back or not each or flat.meta["shape"] != (1, count * channels, *sides):
+        return None
+    return _Norm(x, weight, bias, channels, eps, results)
 
 
-def _rewrite(program: Program, node: fx.Node) -> None:
-    given: list[Any] = [*node.args[:3]]  # the map, the weight, the bias
-    groups, eps = cast("tuple[int, float]", node.args[6:])
-    module = ScaleShift(groups, eps)
+def _once(value: Any) -> Any:
+    """Return what `value` repeats for every sample."""
+    return value.args[0] if is_op(value, aten.repeat) and len(value.args[1]) == 1 else value
+
+
+def _concerns(norm: _Norm) -> bool:
+    shape = norm.x.meta["shape"]
+    # A map of one axis has no channels-last form.
+    large = math.prod(shape[1:]) >= _LARGE * norm.groups
+    return norm.x.meta["dtype"] == torch.float32 and len(shape) > 3 and large
+
+
+def _rewrite(program: Program, node: fx.Node, norm: _Norm) -> None:
+    given = (norm.x, norm.weight, norm.bias)
+    module = ScaleShift(norm.groups, norm.eps)
     seen, other = (rehearse(module, Inputs(_like(given, more), {})) for more in (0, 1))
     generalise([seen, other])
     inputs = (n for n in seen.graph.nodes if n.op == "placeholder")
     twins = dict(zip(inputs, (v for v in given if v is not None), strict=True))
-    path, results = node.meta.get("path", ""), tuple(node.users)
+    path = node.meta.get("path", "")
     with program.graph.inserting_before(node):
         scale, shift = program.graph.graph_copy(seen.graph, twins)  # type: ignore[misc]
-        made = program.graph.call_function(affine, (given[0], scale, shift))
+        made = program.graph.call_function(affine, (norm.x, scale, shift))
     for original, twin in twins.items():
         if "memory" in original.meta and original.op != "placeholder":
             twin.meta.update(path=path, memory=f"{node.name} {original.meta['memory']}")
         if is_op(twin, aten.view):
             twin.target = aten.reshape.default  # whatever the strides
-    made.meta.update({**given[0].meta, "path": path, "memory": f"new {made.name}"})
-    for result in results:
+    made.meta.update({**norm.x.meta, "path": path, "memory": f"new {made.name}"})
+    for result in norm.results:
         result.replace_all_uses_with(made)
-    program.done("written out", node, "group normalisation, by columns")
+    program.done("written out", node, "normalisation over groups, by columns")
 
 
-def _like(given: list[Any], more: int) -> tuple[Tensor | None, ...]:
+def _like(given: Sequence[Any], more: int) -> tuple[Tensor | None, ...]:
     """Return tensors without values like the given ones, or of a larger map where `more` is 1.
 
     Every axis grows by another step: two equal sides are then told apart.
