@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from torchskip.deploy.capture import Capture, Inputs
 from torchskip.deploy.chain import fuse_passes
+from torchskip.deploy.columns import norms_by_columns
 from torchskip.deploy.grow import grow
 from torchskip.deploy.model import FusedModel, Layout
 from torchskip.deploy.narrow import narrow, trunk
-from torchskip.deploy.norms import norms_by_columns
 from torchskip.deploy.pages import keep_pages
 from torchskip.deploy.plan import lower, record
 from torchskip.deploy.probe import Sight, look

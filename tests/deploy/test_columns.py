@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from torchskip import fuse
-from torchskip.deploy.norms import ScaleShift
+from torchskip.deploy.columns import ScaleShift
 from torchskip.deploy.proof import largest_difference
 
 LAYERS = {
