@@ -42,6 +42,21 @@ class Stem(nn.Module):
         return x + self.body(x)
 
 
+class Run(nn.Module):
+    """Bypasses its last two layers, however many it has."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x):
+        for i, layer in enumerate(self.layers):
+            if i == len(self.layers) - 2:
+                start = x
+            x = layer(x)
+        return start + x
+
+
 def findings(model, shape=(2, 4, 8, 8)):
     return check(model, torch.zeros(shape), select=["TS204"]).findings
 
@@ -65,6 +80,7 @@ def test_a_block_whose_like_starts_at_the_input_starts_late(model, shape, path):
         seq(Whole(4, 6), Whole(6, 6)),
         seq(Unit(4, 4), Unit(4, 4)),  # nothing says that another start was meant
         seq(Stem(4, 6), Stem(6, 6)),
+        seq(Run(c2(4, 4), c2(4, 6), c2(6, 4)), Run(c2(4, 6), c2(6, 4))),  # both bypass two
     ],
 )
 def test_blocks_that_start_where_their_like_do_are_left_alone(model):

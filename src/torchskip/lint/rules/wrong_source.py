@@ -36,7 +36,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torchskip.graph import Node
+from torchskip.graph import Node, SkipPath
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend
 from torchskip.lint.levels import crossed_levels, foreign_levels, queued_levels, repeated_levels
@@ -147,25 +147,27 @@ def _memory(evidence: Evidence) -> Iterator[Finding]:
 def _inside(evidence: Evidence) -> Iterator[Finding]:
     """Residual blocks whose one sum starts behind their first layers, which keep the shape.
 
-    They are called so, or a block of their class has a shortcut from its input.
+    They are called so, or a block of their class bypasses more layers, from its input on.
     """
     run = evidence.eval
     flow = run.flow
-    around = {
-        evidence.modules[path].type
-        for skip in run.skips
-        if skip.live and skip.merge == "add"
-        if (path := run.graph.nodes[skip.join].module) in run.regions
-        if run.regions[path].entry == skip.split
-    }
+    around: dict[str, int] = {}
+    for skip in run.skips:
+        path = run.graph.nodes[skip.join].module
+        region = run.regions.get(path)
+        if skip.live and skip.merge == "add" and region and region.entry == skip.split:
+            like = evidence.modules[path].type
+            around[like] = max(around.get(like, 0), _bypassed(skip))
     for region in run.regions.values():
         kind = evidence.modules[region.path].type
-        known = says_residual(kind) or kind in _PUBLISHED or kind in around
-        if not known or not keeps_shape(region, run):
+        known = says_residual(kind) or kind in _PUBLISHED
+        if not (known or kind in around) or not keeps_shape(region, run):
             continue
         own = {n.index for n in region.nodes}
         sums = [s for s in run.skips if s.join in own and s.live and s.merge == "add"]
         if len(sums) != 1 or run.graph.nodes[sums[0].join].module != region.path:
+            continue
+        if not known and _bypassed(sums[0]) >= around[kind]:
             continue
         split, join = sums[0].split, run.graph.nodes[sums[0].join]
         first = [n for n in flow.nodes_between(region.entry, split) if is_layer(n)]
@@ -178,6 +180,11 @@ def _inside(evidence: Evidence) -> Iterator[Finding]:
                 join=join.source,
                 mends=(Mend("save the shortcut before the first layer"),),
             )
+
+
+def _bypassed(skip: SkipPath) -> int:
+    """How many layers the longest way of a shortcut's branch goes through."""
+    return max(arm.layers for arm in skip.arms)
 
 
 def _own_norm(evidence: Evidence) -> Iterator[Finding]:
