@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,8 +23,6 @@ _LARGE = (((-128, -160, -160), (-64, -96, -128)), ((-127, -159, -159), (-61, -93
 _SIDE = 224
 # Far and odd: a step of one pixel changes nothing behind a stride of four.
 _SMALL_FAR = ((33, 65, 97),)
-# A volume twice as long on every side has eight times as many voxels: by the side's length.
-_VOLUME = ((224, (-96, -128, -160)), (64, (-32, 32, 64)), (0, (32, 64, 96)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,13 +130,31 @@ def _steps(given: Inputs) -> tuple[_Steps, _Steps, _Steps]:
     shapes = [t.shape[2:] for t in given.tensors]
     if any(len(shape) == 3 for shape in shapes):
         sides = [min(s[axis] for s in shapes if len(s) > axis) for axis in range(3)]
-        even = tuple(
-            next(s[axis] for least, s in _VOLUME if n >= least) for axis, n in enumerate(sides)
-        )
+        even = _volume_steps(sides)
         return (even,), _SMALL[1], (tuple(step + 1 for step in even),)
     if all(size >= _SIDE for shape in shapes for size in shape):
         return *_LARGE, _LARGE[1]
     return *_SMALL, _SMALL_FAR
+
+
+def _volume_steps(sides: Sequence[int]) -> tuple[int, ...]:
+    """Return steps for the sides of a volume, where twice their length costs eight times more.
+
+    What asks for multiples of a power of two still gets them, and no two sides become equal.
+    """
+    steps: list[int] = []
+    for axis, size in enumerate(sides):
+        unit = min(32, size & -size)
+        if size >= _SIDE:
+            step = (-96, -128, -160)[axis]
+        elif size >= 64:
+            step = unit * axis or -unit
+        else:
+            step = unit * (axis + 1)
+        while size + step in [n + s for n, s in zip(sides, steps, strict=False)]:
+            step += unit
+        steps.append(step)
+    return tuple(steps)
 
 
 def _first(
