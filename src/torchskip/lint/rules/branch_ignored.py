@@ -34,6 +34,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from torchskip.graph import Node
+from torchskip.lint.carried import carried
 from torchskip.lint.dead import DeadEnd, dead_ends
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend, Severity
@@ -82,7 +83,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             instead = any(_leaves(flow, join.node, v) for v in join.values)
             first = end.nodes[0].index
             spent = last is not None and last < first and not instead
-            if spent or (last is not None and _ended(flow, join.node)):
+            once = last is None and not instead and _once(flow, join)
+            if spent or once or (last is not None and _ended(flow, join.node)):
                 continue  # a stack has no use for its last round's stream
             yield RULE.at(
                 join.node,
@@ -206,6 +208,21 @@ def _join(flow: Flow, end: DeadEnd) -> Join | None:
         is_layer(n) for v in join.values for n in flow.nodes_between(join.split, v)
     )
     return join if made else None
+
+
+def _once(flow: Flow, join: Join) -> bool:
+    """Whether a loop ran one round, which reads the stream for what it keeps, and then moves it on.
+
+    A residual quantiser takes off what it has coded, for a further codebook.
+    """
+    node = join.node
+    rounds = [n for n in flow.graph.nodes if (name(n), n.source) == (name(node), node.source)]
+    read = any(
+        n.index < node.index and any(v in flow.live for v in n.outputs)
+        for value in join.values
+        for n in flow.reads(value)
+    )
+    return len(rounds) == 1 and read and carried(node.source)
 
 
 def _ended(flow: Flow, join: Node) -> bool:

@@ -2,8 +2,8 @@
 
 ## What it does
 Compares the floating dtypes of the arms of every sum and concatenation, as the model is and in
-bfloat16, and reports joins that promote the shortcut. A stream that is kept in float32 is meant,
-unless a layer of the model's own dtype reads it as it is.
+bfloat16, and reports joins that promote the shortcut. A stream that is kept in float32 is meant
+(Mamba casts the shortcut itself), unless a layer of the model's own dtype reads it as it is.
 
 ## Why is this bad
 PyTorch promotes silently: after `float32 + float64` the rest of the network computes in float64,
@@ -67,6 +67,8 @@ def _mixed(run: Pass, when: str, severity: Severity) -> Iterator[Finding]:
             continue
         # A residual stream may be kept in float32 on purpose, and never in float64.
         if _cast_back(run, result) and not (severity == "error" and _goes_on(run, result)):
+            continue
+        if refuses is None and severity == "warning" and _widened(run, join):
             continue
         branch = (n for v in join.values for n in flow.nodes_between(join.split, v))
         if refuses is None and not any(map(_works, branch)):
@@ -153,6 +155,16 @@ def _goes_on(run: Pass, value: int) -> bool:
             for s in run.skips
         )
         and flow.value(value).dtype == "float64"
+    )
+
+
+def _widened(run: Pass, join: Join) -> bool:
+    """Whether the shortcut is cast to the sum's float32, and nothing else is done to it: Mamba."""
+    flow = run.flow
+    result = flow.value(join.node.outputs[0]).dtype
+    ways = [flow.nodes_between(join.split, v) for v in join.values]
+    return result == "float32" and any(
+        way and all(name(node) == "_to_copy" for node in way) for way in ways
     )
 
 

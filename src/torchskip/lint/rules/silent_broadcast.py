@@ -43,8 +43,10 @@ from torchskip.lint.ops import ADDS, CONCATS, FORMS, PRODUCTS, SQUASHES, is_laye
 from torchskip.lint.rule import Rule
 from torchskip.lint.stretched import AddedGate, added_gates, sideways
 from torchskip.lint.words import shape
+from torchskip.skips.ops import SPLITS
 
 RULE = Rule("TS103", "silent-broadcast", "error", __doc__)
+_PARTS = SPLITS | {"select"}
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -154,6 +156,7 @@ def _judge(evidence: Evidence, run: Pass, join: Join) -> Iterator[Finding]:
         and not weighted
         and others
         and _spread(flow.value(join.split).shape)
+        and not _other_part(flow, join.split, small, large)
         and not _normalised(small_way)
         and not _put_back(flow, small, large)
     ):
@@ -232,6 +235,15 @@ def _a_scale_each(evidence: Evidence, run: Pass, node: Node) -> Iterator[Finding
 def _spread(sizes: tuple[int, ...]) -> bool:
     """Whether a value has positions: a condition is one vector, of which several parts are used."""
     return any(size > 1 for size in sizes[2:])
+
+
+def _other_part(flow: Flow, split: int, small: int, large: int) -> bool:
+    """Whether the arm is one part of a value, and the branch comes of others (UnivNet's biases)."""
+    parts = [
+        {v for v in flow.between(split, arm) if (made := flow.producer(v)) and name(made) in _PARTS}
+        for arm in (small, large)
+    ]
+    return bool(parts[0]) and parts[0].isdisjoint(parts[1])
 
 
 def _normalised(nodes: tuple[object, ...]) -> bool:
