@@ -62,3 +62,45 @@ def test_what_a_further_round_would_read_is_no_fault(used):
 @pytest.mark.parametrize("kind", [Shadowed, Left])
 def test_what_no_round_would_read_is_told(kind, used):
     assert told(kind(2, used))
+
+
+class Causal(nn.Module):
+    """Reads a video frame by frame, with the last features of the frames before (Wan)."""
+
+    def __init__(self, along):
+        super().__init__()
+        self.first, self.conv = nn.Conv3d(2, 4, 1), nn.Conv3d(4, 2, 1)
+        self.along = along
+
+    def forward(self, video):
+        features = [video.new_zeros(0)]
+        made = []
+        for frame in video.split(1, 2):
+            x = self.first(frame)
+            last = x.clone()
+            if features[0].numel():
+                last = torch.cat([features[0], last], self.along)
+            made.append(self.conv(x + features[0]) if features[0].numel() else self.conv(x))
+            features[0] = last
+        return torch.cat(made, 2)
+
+
+class Forgetful(Causal):
+    """Binds the memory to a name alone."""
+
+    def forward(self, video):
+        before, *others = (self.first(frame) for frame in video.split(1, 2))
+        made = [self.conv(before)]
+        for x in others:
+            last = torch.cat([before, x], self.along)
+            made.append(self.conv(x + before))
+        assert last.shape
+        return torch.cat(made, 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "along", "found"), [(Causal, 2, 0), (Causal, 1, 1), (Forgetful, 2, 1)]
+)
+def test_a_memory_of_frames_is_for_a_later_call(kind, along, found):
+    video = torch.zeros(2, 2, 2, 4, 4)
+    assert len(check(kind(along), video, select=["TS107"]).findings) == found

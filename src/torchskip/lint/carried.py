@@ -1,4 +1,4 @@
-"""Whether a line of a loop makes what the loop's next round reads."""
+"""Whether a line makes what the next round of its loop reads, or keeps for a later call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from torchskip.graph import Source
 
-__all__ = ["carried"]
+__all__ = ["carried", "kept"]
 
 
 def carried(source: Source | None) -> bool:
@@ -28,19 +28,48 @@ def carried(source: Source | None) -> bool:
     if not around:
         return False
     loop = max(around, key=lambda node: node.lineno)
-    assigned = {
-        target.id
-        for node in ast.walk(loop)
-        if isinstance(node, ast.Assign | ast.AugAssign) and _within(node, source.line)
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-        if isinstance(target, ast.Name)
-    }
+    assigned = {t.id for t in _targets(loop, source.line) if isinstance(t, ast.Name)}
     seen: set[str] = set()
     for name in (name for statement in loop.body for name in _names(statement)):
         if name.id in assigned - seen and isinstance(name.ctx, ast.Load):
             return True
         seen.add(name.id)
     return False
+
+
+def kept(source: Source | None) -> bool:
+    """Whether what the line makes is put into an attribute, a list or a dict, by it or later on.
+
+    A memory of the frames before is read with the frames that follow. False without source.
+    """
+    if source is None or (tree := _tree(source.file)) is None:
+        return False
+    function = max(
+        (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and _within(n, source.line)),
+        key=lambda node: node.lineno,
+        default=None,
+    )
+    if function is None:
+        return False
+    targets = list(_targets(function, source.line))
+    names = {t.id for t in targets if isinstance(t, ast.Name)}
+    stored = (
+        target
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in names
+        and node.lineno > source.line
+        for target in node.targets
+    )
+    return any(isinstance(t, ast.Subscript | ast.Attribute) for t in (*targets, *stored))
+
+
+def _targets(tree: ast.AST, line: int) -> Iterator[ast.expr]:
+    """What the assignment of a line assigns to."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.AugAssign) and _within(node, line):
+            yield from node.targets if isinstance(node, ast.Assign) else [node.target]
 
 
 def _names(node: ast.AST) -> Iterator[ast.Name]:

@@ -34,7 +34,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from torchskip.graph import Node
-from torchskip.lint.carried import carried
+from torchskip.lint.carried import carried, kept
 from torchskip.lint.dead import DeadEnd, dead_ends
 from torchskip.lint.evidence import Evidence
 from torchskip.lint.finding import Finding, Mend, Severity
@@ -84,7 +84,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             first = end.nodes[0].index
             spent = last is not None and last < first and not instead
             once = last is None and not instead and _once(flow, join)
-            if spent or once or (last is not None and _ended(flow, join.node)):
+            memory = not instead and _remembers(flow, join.node)
+            if spent or once or memory or (last is not None and _ended(flow, join.node)):
                 continue  # a stack has no use for its last round's stream
             yield RULE.at(
                 join.node,
@@ -223,6 +224,17 @@ def _once(flow: Flow, join: Join) -> bool:
         for n in flow.reads(value)
     )
     return len(rounds) == 1 and read and carried(node.source)
+
+
+def _remembers(flow: Flow, join: Node) -> bool:
+    """Whether a concatenation of frames or places, no channels, is kept for a later call.
+
+    A causal convolution that reads a video in chunks keeps the last frames of each.
+    """
+    axis = join.argument("dim", 0)
+    rank = len(flow.value(join.outputs[0]).shape) if join.outputs else 0
+    along = isinstance(axis, int) and rank > 2 and axis % rank > 1
+    return name(join) == "cat" and along and kept(join.source)
 
 
 def _ended(flow: Flow, join: Node) -> bool:
