@@ -132,3 +132,46 @@ class PathAggregation(nn.Module):
 
 def test_a_path_down_again_means_its_order():
     assert not found(PathAggregation())
+
+
+class Windows(nn.Module):
+    """Attention among four tokens: its scores are maps of 4 x 4 for each window."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.qkv, self.proj = nn.LayerNorm(8), nn.Linear(8, 24), nn.Linear(8, 8)
+
+    def forward(self, x):
+        q, k, v = self.qkv(self.norm(x)).view(-1, 4, 3, 2, 4).permute(2, 0, 3, 1, 4)
+        found = (q @ k.transpose(-2, -1)).softmax(-1) @ v
+        return x + self.proj(found.transpose(1, 2).reshape(x.shape))
+
+
+class Tokens(nn.Module):
+    """A pyramid of tokens, whose features become maps where the decoder reads them."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch, self.head = nn.Conv2d(4, 8, 4, 4), nn.Conv2d(8, 2, 1)
+        self.stages = nn.ModuleList(seq(Windows(), Windows()) for _ in range(3))
+        self.merge = nn.ModuleList(nn.Linear(32, 8) for _ in range(2))
+        self.laterals = nn.ModuleList(nn.Conv2d(8, 8, 1) for _ in range(2))
+        self.outs = nn.ModuleList(c2(8, 8) for _ in range(2))
+
+    def forward(self, x):
+        x, seen = self.patch(x).flatten(2).transpose(1, 2), []
+        for i, stage in enumerate(self.stages):
+            x = stage(x)
+            seen.append(x)
+            if i < 2:
+                x = self.merge[i](x.reshape(len(x), -1, 32))
+        y = x.transpose(1, 2).unflatten(2, (2, 2))
+        for tokens, lateral, out in zip(seen[1::-1], self.laterals, self.outs, strict=True):
+            side = int(tokens.shape[1] ** 0.5)
+            skip = lateral(tokens.transpose(1, 2).unflatten(2, (side, side)))
+            y = out(skip + F.interpolate(y, size=skip.shape[2:]))
+        return self.head(y)
+
+
+def test_tokens_have_a_level_that_their_axes_do_not_tell():
+    assert not check(Tokens(), torch.zeros(IMAGE), select=["TS204"]).findings

@@ -32,6 +32,8 @@ def foreign_levels(run: Pass) -> tuple[Level, ...]:
     found: list[Level] = []
     for skip in (*_decoders(run), *_laterals(run)):
         way = run.flow.nodes_between(skip.split, _arm(skip, "shortcut").values[-1])
+        if len(_size(run, skip.split)) != len(_joined(run, skip)):
+            continue  # tokens, whose level their axes do not tell: MaskFormer
         if _size(run, skip.split) != _joined(run, skip) and not any(map(_mixes, way)):
             own = _own(run, skip, _joined(run, skip))
             found += [] if own is None else [Level(skip, own)]
@@ -175,6 +177,8 @@ def _made(run: Pass, value: int) -> bool:
 
 def _own(run: Pass, skip: SkipPath, size: tuple[int, ...]) -> int | None:
     """The encoder's last value of a size; None where there is none, or a join reads that level."""
-    level = [v for v in _encoder(run, skip) if _size(run, v) == size]
+    batch = run.flow.value(run.graph.nodes[skip.join].outputs[0]).shape[:1]
+    values = (v for v in _encoder(run, skip) if run.flow.value(v).shape[:1] == batch)
+    level = [v for v in values if _size(run, v) == size]
     read = any(s.split in level and _joined(run, s) == size for s in run.skips if s.live)
     return None if read or not level else level[-1]
