@@ -279,28 +279,56 @@ def test_hooks_shared_modules_and_weight_norm():
 
 
 class Views(nn.Module):
-    """An activation in place, and a view of its result before it or after it."""
+    """An activation in place, and a view of what it writes to before it or after it."""
 
-    def __init__(self, before):
+    def __init__(self, way):
         super().__init__()
-        self.conv, self.before = nn.Conv2d(3, 8, 1), before
+        self.conv, self.way = nn.Conv2d(3, 8, 1), getattr(self, way)
 
     def forward(self, x):
-        y = self.conv(x)
-        if self.before:
-            rows = y.flatten(1)
-            F.hardswish(y, inplace=True)
-            return rows
+        return self.way(self.conv(x))
+
+    def after(self, y):
         left, right = F.hardswish(y, inplace=True).chunk(2, 1)
         return left.flatten(1) + y.flatten(1)[:, : right[0].numel()]
 
+    def through(self, y):
+        rows = y.flatten(2)
+        return F.leaky_relu(rows, 0.1, inplace=True) + 1
 
-@pytest.mark.parametrize("before", [False, True])
-def test_views_after_the_last_write_are_in_no_layers_way(before):
-    fused = check(Views(before).eval(), torch.randn(2, 3, 6, 6))
-    chained = any(getattr(m, "unary", None) for m in fused.code.children())
-    assert chained == (not before)
-    assert any("through views" in event.why for event in fused.report.kept) == before
+    def twice(self, y):
+        rows = F.relu(y.flatten(2), inplace=True)
+        return F.hardswish(rows.unflatten(2, (-1, 2)), inplace=True)
+
+    def stale(self, y):
+        rows = y.flatten(1)
+        F.hardswish(y, inplace=True)
+        return rows
+
+    def base(self, y):
+        F.leaky_relu(y.flatten(2), 0.1, inplace=True)
+        return y + 1
+
+    def part(self, y):
+        F.relu(y[:, :4], inplace=True)
+        return y
+
+
+@pytest.mark.parametrize("way", ["after", "through", "twice", "stale", "base", "part"])
+def test_views_are_in_no_layers_way_where_nothing_read_is_stale(way):
+    fused = check(Views(way).eval(), torch.randn(2, 3, 6, 6))
+    literal = any("through views" in event.why for event in fused.report.kept)
+    assert literal == (way in ("stale", "base", "part"))
+
+
+def test_an_activation_behind_instance_normalisation_is_fused_as_any_other():
+    torch.manual_seed(0)
+    block = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.InstanceNorm2d(8, affine=True), nn.LeakyReLU(inplace=True)
+    )
+    fused = check(block.eval(), torch.randn(2, 3, 160, 140))
+    assert not fused.report.kept
+    assert sum("by columns" in event.why for event in fused.report.fused) == 1
 
 
 def test_the_input_is_not_written_to():

@@ -167,10 +167,11 @@ def _parts_written(node: fx.Node, written: set[Any]) -> bool:
 def make_pure(program: Program) -> None:
     """Turn in-place operators into plain ones where every version has one name.
 
-    Views may follow the last write. Where memory is written through a view, or a view of it is
-    taken before a write, the values that share it are marked literal instead, and start from a
-    copy when they are not the pass's own.
+    Where a value is read after another name of its memory was written, or the memory came from
+    elsewhere, the values that share it are marked literal instead, and start from a copy when they
+    are not the pass's own.
     """
+    order = {node: index for index, node in enumerate(program.graph.nodes)}
     groups: dict[Any, list[fx.Node]] = defaultdict(list)
     for node in program.graph.nodes:
         if "memory" in node.meta:
@@ -178,14 +179,13 @@ def make_pure(program: Program) -> None:
     written = {w.meta["memory"] for n in program.graph.nodes for w in writing(n)}
     for memory in written:
         group = groups[memory]
-        last = max(index for index, node in enumerate(group) if writing(node))
-        pure = all(_plain_form(n) is not None for n in group[1 : last + 1])
-        if pure and not viewing_fresh(group[0]):
-            for node in group[1 : last + 1]:
-                node.target = _plain_form(node)  # type: ignore[assignment]
-                node.meta["memory"] = f"version {node.name}"
-            for node in group[last + 1 :]:  # views of what is written no more
-                node.meta["memory"] = group[last].meta["memory"]
+        if _nothing_stale(group, order) and not viewing_fresh(group[0]):
+            version = memory
+            for node in group[1:]:
+                if writing(node):
+                    node.target = _plain_form(node)  # type: ignore[assignment]
+                    version = f"version {node.name}"
+                node.meta["memory"] = version
             continue
         for node in group:
             node.meta["literal"] = True
@@ -193,6 +193,17 @@ def make_pure(program: Program) -> None:
         for node in group:
             if node.op in ("placeholder", "get_attr"):
                 _copy(program.graph, node)
+
+
+def _nothing_stale(group: list[fx.Node], order: dict[fx.Node, int]) -> bool:
+    """Whether each write of a memory has a plain form, and no name from before it is read later."""
+    for index, node in enumerate(group[1:], 1):
+        if not writing(node):
+            continue
+        readers = (u for before in group[:index] for u in before.users)
+        if _plain_form(node) is None or any(order[u] > order[node] for u in readers):
+            return False
+    return True
 
 
 def viewing_fresh(node: fx.Node) -> bool:
