@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,6 +65,16 @@ def prove(
         raise FuseError(
             f"the fused model differs from the original by {difference:.1e} on {name} "
             f"{' '.join(map(str, shapes))}, more than {tolerance:.0e} of its largest output\n"
-            "  mend: where the model is that sensitive, fuse in float32, or give a tolerance"
+            f"  mend: {_mend(difference, tolerance)}"
         )
     return Check(name, shapes, difference)
+
+
+def _mend(difference: float, tolerance: float) -> str:
+    if not math.isfinite(difference):
+        return "report it, with the model: no tolerance is right for that"
+    step = 10.0 ** math.floor(math.log10(difference))
+    enough = math.floor(difference / step + 1) * step
+    narrow = tolerance >= TOLERANCE[torch.bfloat16]
+    wider = "fuse in float32, or " if narrow else ""
+    return f"{wider}if that will do for you, fuse(..., tolerance={enough:.0e})"
