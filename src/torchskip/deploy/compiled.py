@@ -66,8 +66,9 @@ class Compiled:
         except Unscripted as reason:
             return f"at {shapes} operator by operator: {reason}"
         parts = f"one function with {made.groups} parts compiled by oneDNN"
-        # Between a group and what is none, values may change their layout.
-        if made.others > _FEW and slower(made.function, self.code, tensors):
+        # Between a group and what is none values may change their layout, and volumes anywhere.
+        doubtful = made.others > _FEW or any(t.dim() == 5 for t in tensors)
+        if doubtful and slower(made.function, self.code, tensors):
             return f"at {shapes} operator by operator: faster than {parts}"
         self._functions[_key(tensors)] = made.function
         return f"at {shapes} as {parts}"
